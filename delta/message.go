@@ -1,0 +1,194 @@
+// Package delta is the contract between cloud and site: messages, canonical
+// records, digest, signature, and the rules by which a site accepts a delta.
+// It is pure: bytes in, values and verdicts out.
+package delta
+
+import (
+	"encoding/json"
+	"time"
+
+	"latchkey/access"
+)
+
+// Version is the contract's version, the "v" of every payload.
+const Version = 1
+
+// MaxPayload is the largest payload in bytes: some brokers take 128 KB, and a
+// signature adds a third (DESIGN §3).
+const MaxPayload = 96 << 10
+
+// The types of message. Down is cloud to site, up is site to cloud.
+const (
+	TypeDelta    = "delta"    // down
+	TypeSnapshot = "snapshot" // down
+	TypeBeat     = "beat"     // down
+	TypeAck      = "ack"      // down: events are stored
+	TypeCommand  = "command"  // down
+	TypeHello    = "hello"    // up
+	TypeApplied  = "applied"  // up
+	TypeNeed     = "need"     // up
+	TypeNack     = "nack"     // up
+	TypeEvents   = "event"    // up
+	TypeResult   = "result"   // up
+	TypeProof    = "proof"    // up
+)
+
+// Head is where a site's stream stands: the last seq of the epoch, the hash of
+// that payload, and the digest of all records after it.
+type Head struct {
+	Epoch  uint32 `json:"epoch"`
+	Seq    uint64 `json:"seq"`
+	Hash   Hash   `json:"hash"`   // SHA-256 of the payload of Seq; zero for Seq 0
+	Digest Digest `json:"digest"` // of all records held after Seq
+}
+
+// A Header is what every payload has.
+type Header struct {
+	V    int       `json:"v"`
+	Type string    `json:"type"`
+	Site string    `json:"site"`
+	At   time.Time `json:"at"` // sender's clock, UTC: for people, no rule reads it
+}
+
+// A Message is any of the payload types below, by pointer.
+type Message interface{ header() *Header }
+
+func (h *Header) header() *Header { return h }
+
+// The ops of a Change.
+const (
+	OpPut    = "put"
+	OpDelete = "del"
+)
+
+// A Change puts or deletes one record. Record is the canonical record, only
+// with OpPut; its bytes are kept as received.
+type Change struct {
+	Op string `json:"op"`
+	access.Ref
+	Record json.RawMessage `json:"record,omitempty"`
+}
+
+// A Delta is one step of a site's stream.
+type Delta struct {
+	Header
+	Epoch    uint32       `json:"epoch"`
+	Seq      uint64       `json:"seq"`
+	Prev     Hash         `json:"prev"`   // hash of the payload of Seq-1; zero for 1
+	Digest   Digest       `json:"digest"` // of all records once this delta is applied
+	Deny     []access.Ref `json:"deny,omitempty"`
+	Changes  []Change     `json:"changes"`
+	Approved *Approval    `json:"approved,omitempty"`
+}
+
+// An Approval is an admin's word that a mass loss of access is meant.
+type Approval struct {
+	By      string `json:"by"`
+	Removes int    `json:"removes"`
+}
+
+// A Snapshot is one part of the whole state at Head.
+type Snapshot struct {
+	Header
+	ID      string   `json:"id"`   // one for all parts; a newer one discards the older
+	Re      string   `json:"re"`   // nonce of the hello that it answers
+	Part    int      `json:"part"` // 1 to Parts
+	Parts   int      `json:"parts"`
+	Head    Head     `json:"head"`
+	Records []Change `json:"records"` // OpPut only
+}
+
+// A Beat says every 30 s that the cloud is there and how far it is.
+type Beat struct {
+	Header
+	Re   string    `json:"re"`
+	Head Head      `json:"head"`
+	Time time.Time `json:"time"`
+}
+
+// An Ack says that the cloud has stored all events up to and including N.
+type Ack struct {
+	Header
+	EventEpoch string `json:"event_epoch"`
+	N          uint64 `json:"n"`
+}
+
+// A Command is done at most once.
+type Command struct {
+	Header
+	ID   string          `json:"id"`
+	Re   string          `json:"re"`
+	TTL  int64           `json:"ttl"`  // seconds since the hello whose nonce Re echoes
+	Name string          `json:"name"` // "unlock", "resync", "blink"
+	Args json.RawMessage `json:"args,omitempty"`
+}
+
+// A Hello opens every connection of a site.
+type Hello struct {
+	Header
+	Head
+	Nonce      string `json:"nonce"`    // 16 random bytes, base64url
+	Versions   []int  `json:"versions"` // record versions that the site reads
+	EventEpoch string `json:"event_epoch"`
+	Events     uint64 `json:"events"` // the newest event's n
+	Software   string `json:"software,omitempty"`
+}
+
+// An Applied is cumulative: everything up to Head is on the site's disk.
+type Applied struct {
+	Header
+	Head
+}
+
+// A Need asks for the deltas From..To again, or for a snapshot: whole, or the
+// missing Parts of the snapshot ID.
+type Need struct {
+	Header
+	Epoch    uint32 `json:"epoch"`
+	From     uint64 `json:"from,omitempty"`
+	To       uint64 `json:"to,omitempty"`
+	Snapshot bool   `json:"snapshot,omitempty"`
+	ID       string `json:"id,omitempty"`
+	Parts    []int  `json:"parts,omitempty"`
+	Reason   string `json:"reason,omitempty"` // "fork", "digest", "first", …
+}
+
+// A Nack says that a message cannot be read or obeyed.
+type Nack struct {
+	Header
+	Epoch  uint32 `json:"epoch"`
+	Seq    uint64 `json:"seq"`
+	Reason string `json:"reason"` // "signature", "shape", "version", "size", "mass"
+}
+
+// Events carries events up, in order, numbered without gaps.
+type Events struct {
+	Header
+	EventEpoch string         `json:"event_epoch"` // random, made with the event store
+	Events     []access.Event `json:"events"`
+}
+
+// A Result is what became of a Command.
+type Result struct {
+	Header
+	ID   string `json:"id"`
+	OK   bool   `json:"ok"`
+	Text string `json:"text,omitempty"`
+}
+
+// A Proof says what a controller was read to hold.
+type Proof struct {
+	Header
+	Controllers []ControllerProof `json:"controllers"`
+}
+
+// A ControllerProof is one controller's row of a Proof.
+type ControllerProof struct {
+	Controller string    `json:"controller"`
+	Wanted     int       `json:"wanted"` // credentials
+	Held       int       `json:"held"`   // credentials proven
+	Equal      bool      `json:"equal"`  // its digest equals the wanted one
+	Epoch      uint32    `json:"epoch"`  // stream position of the wanted state
+	Seq        uint64    `json:"seq"`
+	Since      time.Time `json:"since"`
+}

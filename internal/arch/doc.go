@@ -1,0 +1,2 @@
+// Package arch holds the project to its map: who may import whom.
+package arch
