@@ -13,9 +13,10 @@ import (
 // Version is the contract's version, the "v" of every payload.
 const Version = 1
 
-// MaxPayload is the largest payload in bytes: some brokers take 128 KB, and a
-// signature adds a third (DESIGN §3).
-const MaxPayload = 96 << 10
+// MaxPayload is the largest payload in bytes. The envelope adds a third and a
+// header, and MaxSealed, the 128 KiB that some brokers take, must hold it: 96
+// KiB would be 128 KiB in base64 before the header.
+const MaxPayload = 95 << 10
 
 // The types of message. Down is cloud to site, up is site to cloud.
 const (
@@ -87,7 +88,9 @@ type Approval struct {
 	Removes int    `json:"removes"`
 }
 
-// A Snapshot is one part of the whole state at Head.
+// A Snapshot is one part of the whole state at Head. The site takes it only
+// when Re is the nonce of this connection's hello and Head is not older than
+// what it holds.
 type Snapshot struct {
 	Header
 	ID      string   `json:"id"`   // one for all parts; a newer one discards the older
@@ -98,7 +101,15 @@ type Snapshot struct {
 	Records []Change `json:"records"` // OpPut only
 }
 
-// A Beat says every 30 s that the cloud is there and how far it is.
+// A Beat says every 30 s, and right after each hello, that the cloud is there
+// and how far it is.
+//
+// A cloud that was started anew knows no nonces: it sends every site a beat
+// with an empty Re. So the rule at the site is: a Beat whose Re is not the
+// nonce of the newest hello proves nothing, neither contact nor position; the
+// site answers it with a new hello, under a new nonce, but not more than once
+// a second. And after it said hello the site says it again every 30 s until
+// the first beat that echoes it.
 type Beat struct {
 	Header
 	Re   string    `json:"re"`
