@@ -3,8 +3,9 @@ package wiegand
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
-	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -36,7 +37,7 @@ func MakeBits(n int, left []byte) (Bits, error) {
 	if len(left) < size {
 		return Bits{}, fmt.Errorf("%w: %d bits in %d bytes, want %d bytes", ErrBits, n, len(left), size)
 	}
-	b := []byte(string(left[:size]))
+	b := slices.Clone(left[:size])
 	if over := size*8 - n; over > 0 {
 		b[size-1] &^= 1<<over - 1
 	}
@@ -45,24 +46,47 @@ func MakeBits(n int, left []byte) (Bits, error) {
 
 // ParseBits reads the form that Text writes, such as "26:1FF9090": the length,
 // and the bits as a hexadecimal number whose top bit is the first bit received.
-// Upper and lower case are both taken.
+// Upper and lower case are both taken, and leading zeros more or fewer.
 func ParseBits(s string) (Bits, error) {
 	length, digits, ok := strings.Cut(s, ":")
 	n, err := strconv.Atoi(length)
 	if !ok || err != nil || n < 1 || n > MaxBits || strconv.Itoa(n) != length {
 		return Bits{}, fmt.Errorf("%w: want LENGTH:HEX with a length of 1 to %d", ErrBits, MaxBits)
 	}
-	for _, c := range digits {
-		if !strings.ContainsRune("0123456789abcdefABCDEF", c) {
-			return Bits{}, fmt.Errorf("%w: want hexadecimal digits after %q", ErrBits, length+":")
-		}
+	if digits == "" {
+		return Bits{}, fmt.Errorf("%w: want hexadecimal digits after %q", ErrBits, length+":")
 	}
-	v, ok := new(big.Int).SetString(digits, 16)
-	if !ok || v.BitLen() > n {
+	digits = strings.TrimLeft(digits, "0")
+	if len(digits) > (n+3)/4 {
 		return Bits{}, fmt.Errorf("%w: the number needs more than the %d bits it claims", ErrBits, n)
 	}
-	v.Lsh(v, uint((n+7)/8*8-n))
-	return Bits{n, string(v.FillBytes(make([]byte, (n+7)/8)))}, nil
+	var w words
+	at := n // the digits go in from the last one
+	for i := len(digits) - 1; i >= 0; i-- {
+		d, ok := hexDigit(digits[i])
+		if !ok {
+			return Bits{}, fmt.Errorf("%w: want hexadecimal digits after %q", ErrBits, length+":")
+		}
+		size := min(4, at) // the top digit may have fewer bits
+		if d>>size != 0 {
+			return Bits{}, fmt.Errorf("%w: the number needs more than the %d bits it claims", ErrBits, n)
+		}
+		at -= size
+		w.or(at, size, d)
+	}
+	return w.bits(n), nil
+}
+
+func hexDigit(c byte) (uint64, bool) {
+	switch {
+	case '0' <= c && c <= '9':
+		return uint64(c - '0'), true
+	case 'a' <= c && c <= 'f':
+		return uint64(c-'a') + 10, true
+	case 'A' <= c && c <= 'F':
+		return uint64(c-'A') + 10, true
+	}
+	return 0, false
 }
 
 // Len is the number of bits, 0 for the zero Bits.
@@ -80,12 +104,32 @@ func (b Bits) Bit(i int) bool {
 	return b.data[i/8]>>(7-i%8)&1 == 1
 }
 
+// ReverseBytes returns the bits with the order of bytes turned round, for
+// readers that send a serial number from its other end. It reports false for a
+// length that is not a whole number of bytes.
+func (b Bits) ReverseBytes() (Bits, bool) {
+	if b.n == 0 || b.n%8 != 0 {
+		return Bits{}, false
+	}
+	r := []byte(b.data)
+	slices.Reverse(r)
+	return Bits{b.n, string(r)}, true
+}
+
 // Hex returns the bits as an upper-case hexadecimal number, top bit first
 // received, with as many digits as the length needs.
 func (b Bits) Hex() string {
-	v := new(big.Int).SetBytes([]byte(b.data))
-	v.Rsh(v, uint(len(b.data)*8-b.n))
-	return fmt.Sprintf("%0*X", (b.n+3)/4, v)
+	if b.n == 0 {
+		return ""
+	}
+	var w words
+	w.load(b)
+	digits := make([]byte, (b.n+3)/4)
+	for i, end := len(digits)-1, b.n; i >= 0; i, end = i-1, end-4 {
+		size := min(4, end)
+		digits[i] = "0123456789ABCDEF"[w.get(end-size, size)]
+	}
+	return string(digits)
 }
 
 // Text returns the whole card as "26:1FF9090". Call it only to store or send a
@@ -115,6 +159,10 @@ func (b Bits) String() string { return fmt.Sprintf("card of %d bits (hidden)", b
 
 // GoString hides the bits.
 func (b Bits) GoString() string { return b.String() }
+
+// Format hides the bits from every verb: fmt would print the inside for those
+// that String does not serve, such as %d.
+func (b Bits) Format(s fmt.State, _ rune) { io.WriteString(s, b.String()) }
 
 // LogValue hides the bits from slog, which would otherwise use MarshalText.
 func (b Bits) LogValue() slog.Value { return slog.StringValue(b.String()) }
