@@ -120,7 +120,7 @@ type Checksum struct {
 }
 
 //go:embed formats.json
-var formatsJSON []byte
+var formatsJSON string
 
 // A Catalogue is a set of formats with unique names.
 type Catalogue struct {
@@ -136,7 +136,7 @@ func Load() (*Catalogue, error) {
 		Count   int       `json:"count"`
 		Formats []*Format `json:"formats"`
 	}
-	if err := json.Unmarshal(formatsJSON, &file); err != nil {
+	if err := json.Unmarshal([]byte(formatsJSON), &file); err != nil {
 		return nil, fmt.Errorf("wiegand: formats.json: %w: %w", ErrFormat, err)
 	}
 	if file.Schema != "wiegand-formats/1" || file.Count != len(file.Formats) {

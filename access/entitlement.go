@@ -1,0 +1,119 @@
+package access
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// An Entitlement is what a controller that decides for itself must hold about
+// one credential.
+type Entitlement struct {
+	Credential Credential
+	// Doors has for each door that the credential may open the IDs of the
+	// schedules of which one must hold, sorted; none is always. Entitlements
+	// share these maps: do not change them.
+	Doors map[string][]string
+}
+
+// Entitlements returns, by ID of the credential, what may open one of doors now
+// or later: active credentials with bits, of active people, that nothing blocks
+// and a grant lets in. Validity is in the credential, and posture is not here:
+// whoever holds the table applies both. Two entitlements may have the same
+// bits, and each counts.
+//
+// A grant whose schedule is missing, blocked or cannot be worked out opens
+// nothing and is left out. Before SetReady(true) there are no entitlements; a
+// caller must not take that for an empty table.
+func (x *Index) Entitlements(doors []string) []Entitlement {
+	if !x.ready {
+		return nil
+	}
+	// What a group gives, by group: far fewer than people.
+	given := map[*group]map[*door][]*grant{}
+	for _, id := range doors {
+		d := x.doors[id]
+		if d == nil || !d.has || d.blocked {
+			continue
+		}
+		for g, grants := range d.grants {
+			if g.blocked {
+				continue
+			}
+			for _, gr := range grants {
+				if gr.blocked || gr.schedule != nil && (gr.schedule.blocked || gr.schedule.hours == nil) {
+					continue
+				}
+				if given[g] == nil {
+					given[g] = map[*door][]*grant{}
+				}
+				given[g][d] = append(given[g][d], gr)
+			}
+		}
+	}
+
+	// Most people share their groups with others, so each combination is worked
+	// out once.
+	made := map[string]map[string][]string{}
+	var key []byte
+	var useful []*group
+	var all []Entitlement
+	for _, c := range x.credentials {
+		p := c.person
+		if c.blocked || p.blocked || c.Status != CredentialActive || c.Bits.Len() == 0 || !p.has || p.State != StateActive {
+			continue
+		}
+		useful = useful[:0]
+		for _, g := range p.groups {
+			if given[g] != nil {
+				useful = append(useful, g)
+			}
+		}
+		if len(useful) == 0 {
+			continue
+		}
+		slices.SortFunc(useful, func(a, b *group) int { return strings.Compare(a.ID, b.ID) })
+		key = append(key[:0], p.Kind...)
+		for _, g := range useful {
+			key = append(append(key, 0), g.ID...)
+		}
+		open, ok := made[string(key)]
+		if !ok {
+			open = combine(p.Kind, useful, given)
+			made[string(key)] = open
+		}
+		if len(open) > 0 {
+			all = append(all, Entitlement{c.Credential, open})
+		}
+	}
+	slices.SortFunc(all, func(a, b Entitlement) int { return cmp.Compare(a.Credential.ID, b.Credential.ID) })
+	return all
+}
+
+// combine joins what groups give to a person of that kind.
+func combine(kind string, groups []*group, given map[*group]map[*door][]*grant) map[string][]string {
+	open := map[string][]string{}
+	always := map[string]bool{}
+	for _, g := range groups {
+		for d, grants := range given[g] {
+			if !fits(kind, d.Kind) {
+				continue
+			}
+			for _, gr := range grants {
+				if gr.schedule == nil {
+					always[d.ID] = true
+				} else {
+					open[d.ID] = append(open[d.ID], gr.schedule.ID)
+				}
+			}
+		}
+	}
+	for id := range always {
+		open[id] = nil
+	}
+	for id, schedules := range open {
+		slices.Sort(schedules)
+		open[id] = slices.Compact(schedules)
+	}
+	return open
+}
