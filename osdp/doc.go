@@ -1,0 +1,12 @@
+// Package osdp speaks the Open Supervised Device Protocol (SIA OSDP 2.2, IEC
+// 60839-11-5) as the controlling panel, the ACU: it turns frames, commands and
+// replies into bytes and back, decides whose turn it is on a line with several
+// peripheral devices (PDs), and works that line over a port.
+//
+// frame.go, command.go and reply.go know no clock and no port. bus.go decides
+// and does nothing; it gets the time as an argument. keypad.go puts PINs
+// together. line.go is the only code that blocks.
+//
+// Card bits and PINs pass through here. Every type that carries them prints as
+// what it is and how long, never as what it holds.
+package osdp
