@@ -1,0 +1,15 @@
+package scim
+
+import (
+	"net/http"
+
+	"latchkey/cloud"
+)
+
+// FakeToken opens the fake.
+const FakeToken = fakeToken
+
+// NewFakeHandler serves an empty directory in memory.
+func NewFakeHandler(profile cloud.Profile, opts Options) http.Handler {
+	return newHandler(&fakeDirectory{profile: profile}, opts)
+}

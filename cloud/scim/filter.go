@@ -1,0 +1,450 @@
+package scim
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// An Op is a comparison operator, in lower case.
+type Op string
+
+// The operators of RFC 7644 §3.4.2.2, and opHas, which has no word: it is a
+// value path that stands alone, as in emails[type eq "work"].
+const (
+	OpEq  Op = "eq"
+	OpNe  Op = "ne"
+	OpCo  Op = "co"
+	OpSw  Op = "sw"
+	OpEw  Op = "ew"
+	OpGt  Op = "gt"
+	OpGe  Op = "ge"
+	OpLt  Op = "lt"
+	OpLe  Op = "le"
+	OpPr  Op = "pr"
+	opHas Op = ""
+)
+
+// ordered says whether the operator looks inside a value or at its order, which
+// a boolean does not have.
+func (o Op) ordered() bool {
+	switch o {
+	case OpCo, OpSw, OpEw, OpGt, OpGe, OpLt, OpLe:
+		return true
+	}
+	return false
+}
+
+// A Kind is the JSON type of a comparison value.
+type Kind uint8
+
+// The kinds of comparison values.
+const (
+	String Kind = iota // also an unquoted word, which Entra ID's documentation has
+	Number
+	Bool
+	Null
+)
+
+// A Value is what an attribute is compared with. Text is a string's content, or
+// the literal as it was sent.
+type Value struct {
+	Kind Kind
+	Text string
+}
+
+// An Expr is a filter: *Test, *Logic or *Not.
+type Expr interface {
+	String() string
+	write(*strings.Builder)
+}
+
+// A Test compares one attribute. Value is zero for pr and for a value path that
+// stands alone.
+type Test struct {
+	Path  Path
+	Op    Op
+	Value Value
+}
+
+// Logic is X and Y, or X or Y.
+type Logic struct {
+	And  bool // else or
+	X, Y Expr
+}
+
+// Not is the opposite of X.
+type Not struct{ X Expr }
+
+func text(e Expr) string {
+	var b strings.Builder
+	e.write(&b)
+	return b.String()
+}
+
+// String gives a filter that parses to the same expression.
+func (t *Test) String() string { return text(t) }
+
+// String gives a filter that parses to the same expression.
+func (l *Logic) String() string { return text(l) }
+
+// String gives a filter that parses to the same expression.
+func (n *Not) String() string { return text(n) }
+
+func (t *Test) write(b *strings.Builder) {
+	t.Path.write(b)
+	if t.Op == opHas {
+		return
+	}
+	b.WriteByte(' ')
+	b.WriteString(string(t.Op))
+	if t.Op == OpPr {
+		return
+	}
+	b.WriteByte(' ')
+	if t.Value.Kind != String {
+		b.WriteString(t.Value.Text)
+		return
+	}
+	b.WriteByte('"')
+	for i := range len(t.Value.Text) {
+		switch c := t.Value.Text[i]; {
+		case c == '"' || c == '\\':
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case c < 0x20:
+			fmt.Fprintf(b, `\u%04x`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	b.WriteByte('"')
+}
+
+func (l *Logic) write(b *strings.Builder) {
+	word := " or "
+	if l.And {
+		word = " and "
+	}
+	// Both associate to the left, and "and" binds tighter.
+	group := func(e Expr, right bool) {
+		sub, ok := e.(*Logic)
+		if !ok || !right && (sub.And || sub.And == l.And) || right && sub.And && !l.And {
+			e.write(b)
+			return
+		}
+		b.WriteByte('(')
+		e.write(b)
+		b.WriteByte(')')
+	}
+	group(l.X, false)
+	b.WriteString(word)
+	group(l.Y, true)
+}
+
+func (n *Not) write(b *strings.Builder) {
+	b.WriteString("not (")
+	n.X.write(b)
+	b.WriteByte(')')
+}
+
+// ParseFilter reads a filter: all of RFC 7644 §3.4.2.2, and besides it what
+// directories send: values without quotes, "+" between the words, and a value
+// path that is compared, as in emails[type eq "work"].value eq "x". An error
+// wraps ErrFilter and says where.
+func ParseFilter(s string) (Expr, error) {
+	if len(s) > maxFilter {
+		return nil, fmt.Errorf("scim: %w: %d bytes, want at most %d", ErrFilter, len(s), maxFilter)
+	}
+	if !utf8.ValidString(s) {
+		return nil, fmt.Errorf("scim: %w: not UTF-8", ErrFilter)
+	}
+	p := parser{s: s}
+	e, err := p.or()
+	if err == nil && p.pos < len(s) {
+		err = p.errorf("got %s, want \"and\", \"or\" or the end", p.next())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("scim: %w: %w", ErrFilter, err)
+	}
+	return e, nil
+}
+
+// A parser reads s by recursive descent. It allocates nothing but the nodes:
+// names and values are pieces of s.
+type parser struct {
+	s     string
+	pos   int
+	depth int
+	tests int
+	plus  bool // a "+" stood for a blank, so it ends an unquoted value too
+}
+
+func (p *parser) errorf(format string, args ...any) error {
+	return fmt.Errorf("at byte %d: %s", p.pos+1, fmt.Sprintf(format, args...))
+}
+
+// next shows what comes next, for errors.
+func (p *parser) next() string {
+	if p.pos >= len(p.s) {
+		return "the end"
+	}
+	rest := []rune(p.s[p.pos:min(len(p.s), p.pos+80)])
+	if len(rest) > 16 {
+		return fmt.Sprintf("%q…", string(rest[:16]))
+	}
+	return fmt.Sprintf("%q", string(rest))
+}
+
+func (p *parser) blank() {
+	for p.pos < len(p.s) {
+		switch p.s[p.pos] {
+		case ' ', '\t', '\r', '\n':
+		case '+':
+			p.plus = true
+		default:
+			return
+		}
+		p.pos++
+	}
+}
+
+// word gives the letters that come next, without taking them.
+func (p *parser) word() string {
+	end := p.pos
+	for end < len(p.s) && (p.s[end]|0x20 >= 'a' && p.s[end]|0x20 <= 'z') {
+		end++
+	}
+	return p.s[p.pos:end]
+}
+
+func (p *parser) enter() error {
+	if p.depth++; p.depth > maxDepth {
+		return p.errorf("nested deeper than %d", maxDepth)
+	}
+	return nil
+}
+
+// keyword takes the word if it comes next and is not the beginning of a name.
+func (p *parser) keyword(want string) bool {
+	p.blank()
+	w := p.word()
+	if !strings.EqualFold(w, want) {
+		return false
+	}
+	if end := p.pos + len(w); end < len(p.s) && strings.IndexByte(" \t\r\n+(", p.s[end]) < 0 {
+		return false
+	}
+	p.pos += len(w)
+	return true
+}
+
+func (p *parser) or() (Expr, error) {
+	x, err := p.and()
+	for err == nil && p.keyword("or") {
+		var y Expr
+		if y, err = p.and(); err == nil {
+			x = &Logic{X: x, Y: y}
+		}
+	}
+	return x, err
+}
+
+func (p *parser) and() (Expr, error) {
+	x, err := p.one()
+	for err == nil && p.keyword("and") {
+		var y Expr
+		if y, err = p.one(); err == nil {
+			x = &Logic{And: true, X: x, Y: y}
+		}
+	}
+	return x, err
+}
+
+func (p *parser) one() (Expr, error) {
+	p.blank()
+	if p.pos < len(p.s) && p.s[p.pos] == '(' {
+		return p.group()
+	}
+	if save := p.pos; p.keyword("not") {
+		if p.blank(); p.pos < len(p.s) && p.s[p.pos] == '(' {
+			x, err := p.group()
+			if err != nil {
+				return nil, err
+			}
+			return &Not{X: x}, nil
+		}
+		p.pos = save
+		return nil, p.errorf("got %s, want \"not (\"", p.next())
+	}
+	return p.test()
+}
+
+func (p *parser) group() (Expr, error) {
+	if err := p.enter(); err != nil {
+		return nil, err
+	}
+	p.pos++ // "("
+	e, err := p.or()
+	if err != nil {
+		return nil, err
+	}
+	if p.blank(); p.pos >= len(p.s) || p.s[p.pos] != ')' {
+		return nil, p.errorf("got %s, want \")\"", p.next())
+	}
+	p.pos++
+	p.depth--
+	return e, nil
+}
+
+func (p *parser) test() (Expr, error) {
+	if p.tests++; p.tests > maxTests {
+		return nil, p.errorf("more than %d comparisons", maxTests)
+	}
+	path, err := p.path()
+	if err != nil {
+		return nil, err
+	}
+	if path.Name == "" {
+		return nil, p.errorf("%s names a schema, want an attribute", path.URN)
+	}
+	t := &Test{Path: path}
+	if path.Filter != nil && path.Sub == "" {
+		return t, nil // opHas
+	}
+	p.blank()
+	w := p.word()
+	if t.Op = operator(w); t.Op == opHas {
+		return nil, p.errorf("got %s, want an operator: eq ne co sw ew gt ge lt le pr", p.next())
+	}
+	p.pos += len(w)
+	if t.Op == OpPr {
+		return t, nil
+	}
+	if t.Value, err = p.value(); err != nil {
+		return nil, err
+	}
+	if t.Value.Kind == Bool && t.Op.ordered() {
+		return nil, p.errorf("%s %s: a boolean has no order, want eq or ne", path.Name, t.Op)
+	}
+	return t, nil
+}
+
+func operator(w string) Op {
+	for _, op := range [...]Op{OpEq, OpNe, OpCo, OpSw, OpEw, OpGt, OpGe, OpLt, OpLe, OpPr} {
+		if strings.EqualFold(w, string(op)) {
+			return op
+		}
+	}
+	return opHas
+}
+
+func (p *parser) path() (Path, error) {
+	p.blank()
+	start := p.pos
+	for p.pos < len(p.s) && strings.IndexByte(" \t\r\n+[]()\"\\", p.s[p.pos]) < 0 && p.s[p.pos] >= 0x20 {
+		p.pos++
+	}
+	tok := p.s[start:p.pos]
+	if tok == "" {
+		return Path{}, p.errorf("got %s, want an attribute", p.next())
+	}
+	var path Path
+	path.URN, path.Name, path.Sub = splitName(tok)
+	filtered := p.pos < len(p.s) && p.s[p.pos] == '['
+	switch {
+	case path.Name == "" && (filtered || path.URN == ""), path.Sub == "" && strings.HasSuffix(tok, "."), isURN(tok) && path.URN == "":
+		p.pos = start
+		return Path{}, p.errorf("got %s, want an attribute", p.next())
+	case path.Name != "" && path.URN != "" && isSchemaURN(path.URN+":"+path.Name):
+		p.pos = start // "urn:x:User.sub": the String of it would be something else
+		return Path{}, p.errorf("got %s, want an attribute after the schema", p.next())
+	case path.Sub != "" && filtered:
+		return Path{}, p.errorf("got %s after a sub-attribute", p.next())
+	}
+	if !filtered {
+		return path, nil
+	}
+	if err := p.enter(); err != nil {
+		return Path{}, err
+	}
+	p.pos++ // "["
+	var err error
+	if path.Filter, err = p.or(); err != nil {
+		return Path{}, err
+	}
+	if p.blank(); p.pos >= len(p.s) || p.s[p.pos] != ']' {
+		return Path{}, p.errorf("got %s, want \"]\"", p.next())
+	}
+	p.pos++
+	p.depth--
+	if p.pos >= len(p.s) || p.s[p.pos] != '.' {
+		return path, nil
+	}
+	p.pos++
+	start = p.pos
+	for p.pos < len(p.s) && strings.IndexByte(" \t\r\n+[]()\"\\", p.s[p.pos]) < 0 && p.s[p.pos] >= 0x20 {
+		p.pos++
+	}
+	if path.Sub = p.s[start:p.pos]; path.Sub == "" {
+		return Path{}, p.errorf("got %s, want a sub-attribute", p.next())
+	}
+	return path, nil
+}
+
+func (p *parser) value() (Value, error) {
+	p.blank()
+	if p.pos >= len(p.s) {
+		return Value{}, p.errorf("got the end, want a value")
+	}
+	if p.s[p.pos] == '"' {
+		return p.quoted()
+	}
+	start := p.pos
+	for p.pos < len(p.s) && strings.IndexByte(" \t\r\n)]", p.s[p.pos]) < 0 && !(p.plus && p.s[p.pos] == '+') {
+		p.pos++
+	}
+	tok := p.s[start:p.pos]
+	switch {
+	case tok == "":
+		return Value{}, p.errorf("got %s, want a value", p.next())
+	case strings.EqualFold(tok, "true"), strings.EqualFold(tok, "false"):
+		return Value{Bool, tok}, nil
+	case tok == "null":
+		return Value{Null, tok}, nil
+	case isNumber(tok):
+		return Value{Number, tok}, nil
+	}
+	return Value{String, tok}, nil
+}
+
+func (p *parser) quoted() (Value, error) {
+	start := p.pos
+	escaped := false
+	for i := start + 1; i < len(p.s); i++ {
+		switch p.s[i] {
+		case '\\':
+			escaped = true
+			i++
+		case '"':
+			p.pos = i + 1
+			if !escaped {
+				return Value{String, p.s[start+1 : i]}, nil
+			}
+			var s string
+			if err := json.Unmarshal([]byte(p.s[start:p.pos]), &s); err != nil {
+				p.pos = start
+				return Value{}, p.errorf("string: %v", err)
+			}
+			return Value{String, s}, nil
+		}
+	}
+	return Value{}, p.errorf("a string that does not end")
+}
+
+// isNumber says whether s is a JSON number.
+func isNumber(s string) bool {
+	c := s[0]
+	return (c == '-' || c >= '0' && c <= '9') && s[len(s)-1] <= '9' && json.Valid([]byte(s))
+}
