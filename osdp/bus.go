@@ -647,7 +647,7 @@ func (b *Bus) exchange(now time.Time, p *pd, reply Reply) {
 	case refused:
 		b.emit(now, p, Event{Kind: Nak, NAK: nak.Reason})
 		p.due = b.sentAt.Add(b.opt.Poll)
-	case reply == Reply(ACK{}):
+	case reply.Code() == CodeACK: // anything else may have more behind it
 		p.due = b.sentAt.Add(b.opt.Poll)
 	}
 	if len(p.queue) == 0 && len(p.refresh) == 0 && r != nil {

@@ -209,13 +209,6 @@ func (l *Line) warn(msg string, err error) {
 
 // work runs the line on one port until it fails or ctx ends.
 func (l *Line) work(ctx context.Context, port Port, emit func(Event)) error {
-	if err := port.SetReadDeadline(time.Time{}); err != nil {
-		return fmt.Errorf("osdp: port: %w", err)
-	}
-	in := make(chan chunk, 8)
-	quit := make(chan struct{})
-	var reader sync.WaitGroup
-	reader.Go(func() { pump(port, in, quit) })
 	// No context ends a Read or Write that blocks. A deadline in the past ends
 	// the one, closing the port the other.
 	stop := func() {
@@ -224,7 +217,10 @@ func (l *Line) work(ctx context.Context, port Port, emit func(Event)) error {
 			c.Close()
 		}
 	}
-	unhook := context.AfterFunc(ctx, stop)
+	in := make(chan chunk, 8)
+	quit := make(chan struct{})
+	var reader sync.WaitGroup
+	unhook := func() bool { return true }
 	defer func() {
 		close(quit)
 		if unhook() {
@@ -232,6 +228,11 @@ func (l *Line) work(ctx context.Context, port Port, emit func(Event)) error {
 		}
 		reader.Wait()
 	}()
+	if err := port.SetReadDeadline(time.Time{}); err != nil { // of whoever had it before
+		return fmt.Errorf("osdp: port: %w", err)
+	}
+	unhook = context.AfterFunc(ctx, stop)
+	reader.Go(func() { pump(port, in, quit) })
 
 	w := worker{l: l, port: port, in: in, emit: emit}
 	for ctx.Err() == nil {

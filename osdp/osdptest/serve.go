@@ -1,0 +1,124 @@
+package osdptest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"latchkey/osdp"
+)
+
+const (
+	interCharacter = 150 * time.Millisecond // pause inside a command after which its rest will not come
+	retryPort      = 50 * time.Millisecond  // until the next look at a port whose other end is not open
+)
+
+// Serve answers on port until ctx ends, and then returns nil. That the other
+// end is not open, or is closed and opened again (io.EOF, or EIO from a
+// pseudo-terminal), is no error: it waits. It returns an error only when port
+// itself is closed.
+func (p *PD) Serve(ctx context.Context, port osdp.Port) error { return ServeLine(ctx, port, p) }
+
+// ServeLine is Serve for several PDs that hang on one line.
+func ServeLine(ctx context.Context, port osdp.Port, pds ...*PD) error {
+	l := &line{port: port}
+	if err := port.SetReadDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("osdptest: port: %w", err)
+	}
+	stop := context.AfterFunc(ctx, func() {
+		port.SetReadDeadline(time.Unix(1, 0))
+		if d, ok := port.(interface{ SetWriteDeadline(time.Time) error }); ok {
+			d.SetWriteDeadline(time.Unix(1, 0))
+		}
+	})
+	defer l.late.Wait()
+	defer stop()
+
+	var scan osdp.Scanner
+	buf := make([]byte, osdp.MaxFrame)
+	for {
+		if scan.Held() > 0 {
+			port.SetReadDeadline(time.Now().Add(interCharacter))
+		} else {
+			port.SetReadDeadline(time.Time{})
+		}
+		if ctx.Err() != nil { // it ended between AfterFunc and SetReadDeadline
+			return nil
+		}
+		n, err := port.Read(buf)
+		if n > 0 {
+			scan.Feed(buf[:n])
+			l.hear(ctx, &scan, pds)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil && n > 0:
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			for scan.GiveUp() {
+				l.hear(ctx, &scan, pds)
+			}
+		case errors.Is(err, os.ErrClosed), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe):
+			return fmt.Errorf("osdptest: port: %w", err)
+		default: // nobody is there, or the port gave nothing at once: do not spin
+			scan.Reset()
+			if !pause(ctx, retryPort) {
+				return nil
+			}
+		}
+	}
+}
+
+// A line is the wire that several PDs share.
+type line struct {
+	port osdp.Port
+	mu   sync.Mutex // one Write at a time
+	late sync.WaitGroup
+}
+
+// hear gives each frame to each PD, and sends what they answer.
+func (l *line) hear(ctx context.Context, scan *osdp.Scanner, pds []*PD) {
+	for {
+		f, err := scan.Next()
+		if errors.Is(err, osdp.ErrShort) {
+			return
+		}
+		for _, p := range pds {
+			for _, s := range p.hear(f, err != nil) {
+				if s.after == 0 {
+					l.write(s.b)
+					continue
+				}
+				l.late.Go(func() {
+					if pause(ctx, s.after) {
+						l.write(s.b)
+					}
+				})
+			}
+		}
+	}
+}
+
+// write sends b. That nobody takes it is the panel's business.
+func (l *line) write(b []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.port.Write(b)
+}
+
+// pause waits for d, and reports whether ctx is still alive.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
