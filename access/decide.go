@@ -51,7 +51,7 @@ func (x *Index) Decide(q Query) Decision {
 	if first == nil {
 		return Decision{Reason: UnknownCard}
 	}
-	answer := first.active()
+	answer := first.firstActive()
 	reason := x.decide(d, answer, q.At)
 	for c := first; c != nil && reason != Granted; c = c.next {
 		if c != answer && x.decide(d, c, q.At) == Granted {
@@ -71,17 +71,17 @@ func (x *Index) decide(d *door, c *credential, at time.Time) Reason {
 	switch {
 	case c.blocked, p.blocked:
 		return Blocked
-	case c.Status != CredentialActive:
+	case !c.active:
 		return CardNotActive
-	case !p.has, p.State != StateActive:
+	case !p.active:
 		return PersonInactive
-	case c.ValidFrom != 0 && now < c.ValidFrom:
+	case c.from != 0 && now < c.from:
 		return NotYetValid
-	case c.ValidUntil != 0 && now >= c.ValidUntil:
+	case c.until != 0 && now >= c.until:
 		return Expired
 	case x.mode(d, now) == ModeLockdown:
 		return Lockdown
-	case !fits(p.Kind, d.Kind):
+	case !p.fits(d):
 		return WrongDoorKind
 	}
 	reason := NoGroup
@@ -112,8 +112,8 @@ func (x *Index) decide(d *door, c *credential, at time.Time) Reason {
 
 // fits reports whether a person of that kind may open a door of that kind at
 // all. Grants decide the rest. A kind of person that is not known opens none.
-func fits(person, door string) bool {
-	return person == KindFull || person == KindSmartbox && door == DoorKindCabinet
+func (p *person) fits(d *door) bool {
+	return p.full || p.smartbox && d.Kind == DoorKindCabinet
 }
 
 func (d *door) unlock() time.Duration {

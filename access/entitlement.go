@@ -1,7 +1,6 @@
 package access
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 )
@@ -57,10 +56,14 @@ func (x *Index) Entitlements(doors []string) []Entitlement {
 	made := map[string]map[string][]string{}
 	var key []byte
 	var useful []*group
-	var all []Entitlement
+	type pair struct { // sorted instead of the much larger Entitlement
+		c    *credential
+		open map[string][]string
+	}
+	var pairs []pair
 	for _, c := range x.credentials {
 		p := c.person
-		if c.blocked || p.blocked || c.Status != CredentialActive || c.Bits.Len() == 0 || !p.has || p.State != StateActive {
+		if c.blocked || p.blocked || !c.active || c.Bits.Len() == 0 || !p.active {
 			continue
 		}
 		useful = useful[:0]
@@ -79,24 +82,28 @@ func (x *Index) Entitlements(doors []string) []Entitlement {
 		}
 		open, ok := made[string(key)]
 		if !ok {
-			open = combine(p.Kind, useful, given)
+			open = combine(p, useful, given)
 			made[string(key)] = open
 		}
 		if len(open) > 0 {
-			all = append(all, Entitlement{c.Credential, open})
+			pairs = append(pairs, pair{c, open})
 		}
 	}
-	slices.SortFunc(all, func(a, b Entitlement) int { return cmp.Compare(a.Credential.ID, b.Credential.ID) })
+	slices.SortFunc(pairs, func(a, b pair) int { return strings.Compare(a.c.ID, b.c.ID) })
+	all := make([]Entitlement, len(pairs))
+	for i, p := range pairs {
+		all[i] = Entitlement{p.c.Credential, p.open}
+	}
 	return all
 }
 
-// combine joins what groups give to a person of that kind.
-func combine(kind string, groups []*group, given map[*group]map[*door][]*grant) map[string][]string {
+// combine joins what groups give to p.
+func combine(p *person, groups []*group, given map[*group]map[*door][]*grant) map[string][]string {
 	open := map[string][]string{}
 	always := map[string]bool{}
 	for _, g := range groups {
 		for d, grants := range given[g] {
-			if !fits(kind, d.Kind) {
+			if !p.fits(d) {
 				continue
 			}
 			for _, gr := range grants {

@@ -32,27 +32,22 @@ func (s Schedule) Holds(at time.Time) (bool, error) {
 type hours struct {
 	zone     *time.Location
 	week     [7][]Interval
-	holidays map[date]struct{}
+	holidays map[int64]struct{} // days since 1970-01-01
 }
 
-type date struct {
-	year  int
-	month time.Month
-	day   int
-}
+const secondsADay = 24 * 60 * 60
 
 func (h *hours) hold(at time.Time) bool {
-	at = at.In(h.zone)
-	hour, minute, _ := at.Clock()
-	now := hour*60 + minute
-	for _, iv := range h.week[at.Weekday()] {
-		if iv.From <= now && now < iv.To {
-			if len(h.holidays) == 0 {
-				return true
-			}
-			var d date
-			d.year, d.month, d.day = at.Date()
-			_, holiday := h.holidays[d]
+	// One look-up of the zone serves weekday, minute and date alike.
+	_, offset := at.In(h.zone).Zone()
+	local := at.Unix() + int64(offset)
+	second := (local%secondsADay + secondsADay) % secondsADay
+	day := (local - second) / secondsADay
+	weekday := ((day+int64(time.Thursday))%7 + 7) % 7 // 1970-01-01 was a Thursday
+	minute := int(second / 60)
+	for _, iv := range h.week[weekday] {
+		if iv.From <= minute && minute < iv.To {
+			_, holiday := h.holidays[day]
 			return !holiday
 		}
 	}
@@ -73,15 +68,13 @@ func (s Schedule) compile(zone func(string) (*time.Location, error)) (*hours, er
 	}
 	for i, text := range s.Holidays {
 		t, err := time.Parse(dateLayout, text)
-		if err != nil {
+		if err != nil || t.Year() < 1970 {
 			return nil, fmt.Errorf("holidays[%d]: got %.40q, want a date such as 2026-12-25", i, text)
 		}
 		if h.holidays == nil {
-			h.holidays = map[date]struct{}{}
+			h.holidays = map[int64]struct{}{}
 		}
-		var d date
-		d.year, d.month, d.day = t.Date()
-		h.holidays[d] = struct{}{}
+		h.holidays[t.Unix()/secondsADay] = struct{}{}
 	}
 	return h, nil
 }
