@@ -45,7 +45,8 @@ type person struct {
 	active         bool     // has a record that says so
 	full, smartbox bool     // kind
 	has, blocked   bool
-	uses           int // credentials and memberships that name it
+	room           [4]*group // where groups stands while there are few
+	uses           int       // credentials and memberships that name it
 	Person
 }
 
@@ -379,6 +380,7 @@ func (x *Index) person(id string) *person {
 	p := x.people[id]
 	if p == nil {
 		p = &person{Person: Person{ID: id}, blocked: x.isBlocked(Ref{KindPerson, id})}
+		p.groups = p.room[:0]
 		x.people[id] = p
 	}
 	return p
