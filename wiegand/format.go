@@ -21,8 +21,8 @@ var (
 	ErrField       = errors.New("wrong fields")                 // one is missing, or the format has no such field
 	ErrRange       = errors.New("field out of range")           // more than the format's maximum, or not a decimal digit
 	ErrLength      = errors.New("wrong length")                 // the card has more or fewer bits than the format
-	ErrParity      = errors.New("parity does not match")        //
-	ErrChecksum    = errors.New("checksum does not match")      //
+	ErrParity      = errors.New("parity does not match")        // one bit or more was misread
+	ErrChecksum    = errors.New("checksum does not match")      // likewise
 	ErrFixed       = errors.New("fixed bit differs")            // a bit that all cards of the format share
 	ErrSpare       = errors.New("a bit outside all fields set") // so the fields would not say which card it is
 )
