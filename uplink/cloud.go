@@ -1,0 +1,365 @@
+package uplink
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"latchkey/delta"
+)
+
+// ErrOffline says that a site has not said hello, so nothing can be sent to it
+// that must arrive now.
+var ErrOffline = errors.New("uplink: site is offline")
+
+// The cloud's times. Tests shorten them.
+type cloudTiming struct {
+	beat    time.Duration // between beats, and between readings of Sites
+	silence time.Duration // without our own echo, after which the connection is made anew
+	check   time.Duration // between looks at the silence
+	gone    time.Duration // without a word, after which a site has to say hello again
+	retry   time.Duration // the first wait after the source failed
+	settle  time.Duration // for a site to apply a snapshot that it has all parts of
+}
+
+func defaultCloudTiming() cloudTiming {
+	return cloudTiming{
+		beat:    30 * time.Second,
+		silence: 75 * time.Second,
+		check:   5 * time.Second,
+		gone:    3 * time.Minute,
+		retry:   time.Second,
+		settle:  2 * time.Minute,
+	}
+}
+
+// maxTransfers is how many snapshots are under way at once: each holds a site's
+// whole state in memory.
+const maxTransfers = 8
+
+// A CloudConfig is what the cloud's end needs. Broker, Key and Source must be
+// set.
+type CloudConfig struct {
+	Broker string    // mqtt://user:password@host:port, or mqtts://
+	Key    delta.Key // signs what goes down
+	Source Source
+	TLS    *tls.Config // for mqtts; nil is the system's roots
+	QoS    byte        // 0 or 1, see the package comment
+	// ClientID is for brokers that prescribe one; "" is one of its own for each
+	// Cloud, because several may share a broker.
+	ClientID string
+	Log      *slog.Logger
+	Clock    func() time.Time // nil is time.Now
+}
+
+// CloudStats are counts since the Cloud was made.
+type CloudStats struct {
+	Connected bool
+	Since     time.Time // of Connected, or of its absence
+	Fault     string    // why there is no connection
+	Sites     int
+	Sent      uint64
+	Received  uint64
+	Bad       uint64 // messages that could not be opened, or of no site of ours
+	Dropped   uint64 // messages that found a site's queue full
+	Resent    uint64 // deltas and parts of snapshots that were sent again
+	Snapshots uint64 // begun
+}
+
+// A SiteState is what the cloud knows of one site's link.
+type SiteState struct {
+	Online   bool // said hello, and was heard in the last 95 s
+	LastUp   time.Time
+	Applied  delta.Head // newest one that the log agrees with; zero until the site spoke
+	Head     delta.Head // of the log, as last read
+	InFlight int        // deltas on their way
+	Snapshot int        // percent of a snapshot that the site has; 0 when none is under way
+	Ahead    bool       // the site has more than our log: the cloud came from a backup
+	Nack     string     // why the site refuses what we send; "" when it does not
+	Fault    string     // why the source did not do what the link asked; "" when it did
+}
+
+// A Cloud is the cloud's end of the links of all sites.
+type Cloud struct {
+	key    delta.Key
+	source Source
+	log    *slog.Logger
+	now    func() time.Time
+	timing cloudTiming
+	pipe   *pipe
+	slots  chan struct{} // one token a transfer
+
+	refresh chan struct{} // capacity 1: a site that we do not know spoke
+	probe   []byte
+
+	received, bad, dropped, resent, snapshots atomic.Uint64
+
+	mu    sync.Mutex
+	lanes map[string]*lane
+	heard time.Time // our own echo
+}
+
+// NewCloud checks c. It does not connect; Run does.
+func NewCloud(c CloudConfig) (*Cloud, error) {
+	broker, err := parseBroker(c.Broker)
+	if err != nil {
+		return nil, err
+	}
+	return newCloud(c, broker, defaultCloudTiming())
+}
+
+func newCloud(c CloudConfig, broker *url.URL, timing cloudTiming) (*Cloud, error) {
+	switch {
+	case c.Key.Public() == nil:
+		return nil, errors.New("uplink: cloud without a key")
+	case c.Source == nil:
+		return nil, errors.New("uplink: cloud without a source")
+	case c.QoS > 1:
+		return nil, fmt.Errorf("uplink: QoS %d, want 0 or 1", c.QoS)
+	}
+	cloud := &Cloud{
+		key:     c.Key,
+		source:  c.Source,
+		log:     c.Log,
+		now:     c.Clock,
+		timing:  timing,
+		slots:   make(chan struct{}, maxTransfers),
+		refresh: make(chan struct{}, 1),
+		probe:   []byte(rand.Text()),
+		lanes:   make(map[string]*lane),
+	}
+	if cloud.log == nil {
+		cloud.log = slog.New(slog.DiscardHandler)
+	}
+	if cloud.now == nil {
+		cloud.now = time.Now
+	}
+	cloud.pipe = &pipe{
+		broker:     broker,
+		clientID:   clientIDOr(c.ClientID, "latchkey-cloud"),
+		tls:        c.TLS,
+		qos:        c.QoS,
+		filter:     upTopic("+"),
+		log:        cloud.log,
+		receive:    cloud.receive,
+		opened:     cloud.opened,
+		closed:     func() {},
+		silent:     cloud.silent,
+		checkEvery: timing.check,
+	}
+	return cloud, nil
+}
+
+// Run works the links until ctx ends, then returns nil once all has stopped.
+// That the broker or the source is away is no error.
+func (c *Cloud) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { c.feed(ctx, &wg) })
+	return c.pipe.run(ctx)
+}
+
+// feed wakes lanes when logs change, keeps the set of lanes, and sends the
+// probes by which silent finds a broker that carries nothing.
+func (c *Cloud) feed(ctx context.Context, wg *sync.WaitGroup) {
+	stops := make(map[string]context.CancelFunc)
+	defer func() {
+		for _, stop := range stops {
+			stop()
+		}
+	}()
+	tick := time.NewTicker(c.timing.beat)
+	defer tick.Stop()
+	retry := time.NewTimer(0)
+	defer retry.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.source.Changed():
+		case <-c.refresh:
+		case <-tick.C:
+			if err := c.pipe.publish(ctx, upTopic(cloudID), false, c.probe); err != nil && !errors.Is(err, ErrClosed) && ctx.Err() == nil {
+				c.log.Warn("no word to ourselves", "err", err)
+			}
+		case <-retry.C:
+		}
+		if err := c.sync(ctx, wg, stops); err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			c.log.Error("sites not read", "err", err)
+			retry.Reset(c.timing.retry)
+		}
+	}
+}
+
+// sync starts a lane for each site that has none, stops those of sites that are
+// gone, and tells all the others to look at their logs.
+func (c *Cloud) sync(ctx context.Context, wg *sync.WaitGroup, stops map[string]context.CancelFunc) error {
+	sites, err := c.source.Sites(ctx)
+	if err != nil {
+		return err
+	}
+	known := make(map[string]bool, len(sites))
+	for _, site := range sites {
+		known[site] = true
+		c.mu.Lock()
+		l, ok := c.lanes[site]
+		c.mu.Unlock()
+		if ok {
+			l.changed.Store(true)
+			signal(l.wake)
+			continue
+		}
+		if err := delta.CheckSite(site); err != nil {
+			c.log.Error("site left out", "site", site, "err", err)
+			continue
+		}
+		l = newLane(c, site)
+		c.mu.Lock()
+		c.lanes[site] = l
+		c.mu.Unlock()
+		laneCtx, stop := context.WithCancel(ctx)
+		stops[site] = stop
+		wg.Go(func() { l.run(laneCtx) })
+	}
+	for site, stop := range stops {
+		if !known[site] {
+			stop()
+			delete(stops, site)
+			c.mu.Lock()
+			delete(c.lanes, site)
+			c.mu.Unlock()
+		}
+	}
+	return nil
+}
+
+// receive hands one message to its site's lane. It runs on the socket's
+// goroutine.
+func (c *Cloud) receive(topic string, envelope []byte) {
+	site, ok := siteOfUp(topic)
+	if !ok {
+		return
+	}
+	if site == cloudID {
+		if string(envelope) == string(c.probe) {
+			c.mu.Lock()
+			c.heard = time.Now()
+			c.mu.Unlock()
+		}
+		return
+	}
+	c.received.Add(1)
+	c.mu.Lock()
+	l, ok := c.lanes[site]
+	c.mu.Unlock()
+	if !ok {
+		// Perhaps a new site. Its lane will ask it for a hello.
+		c.bad.Add(1)
+		signal(c.refresh)
+		return
+	}
+	select {
+	case l.inbox <- envelope:
+	default:
+		c.dropped.Add(1)
+	}
+}
+
+func (c *Cloud) opened() {
+	c.mu.Lock()
+	c.heard = time.Now()
+	lanes := maps.Clone(c.lanes)
+	c.mu.Unlock()
+	for _, l := range lanes {
+		l.reopened.Store(true)
+		signal(l.wake)
+	}
+}
+
+// silent tells whether our own word has not come back for too long.
+func (c *Cloud) silent(time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Since(c.heard) > c.timing.silence
+}
+
+// send signs m for site and publishes it.
+func (c *Cloud) send(ctx context.Context, site string, m delta.Message) error {
+	h := delta.HeaderOf(m)
+	h.Site, h.At = site, c.now()
+	payload, err := delta.Encode(m)
+	if err != nil {
+		return fmt.Errorf("uplink: send: %w", err)
+	}
+	return c.sendPayload(ctx, site, payload)
+}
+
+func (c *Cloud) sendPayload(ctx context.Context, site string, payload []byte) error {
+	envelope, err := delta.Seal(c.key, delta.DownTyp, payload)
+	if err != nil {
+		return fmt.Errorf("uplink: send: %w", err)
+	}
+	return c.pipe.publish(ctx, downTopic(site), false, envelope)
+}
+
+// Command sends m to its site once; it sets m's header and Re. ErrOffline says
+// that the site has not said hello. What became of it comes as a Result.
+func (c *Cloud) Command(ctx context.Context, site string, m *delta.Command) error {
+	c.mu.Lock()
+	l, ok := c.lanes[site]
+	c.mu.Unlock()
+	if !ok {
+		return ErrOffline
+	}
+	l.mu.Lock()
+	nonce := l.shownNonce
+	l.mu.Unlock()
+	if nonce == "" {
+		return ErrOffline
+	}
+	m.Re = nonce
+	return c.send(ctx, site, m)
+}
+
+// Stats is how the link is doing.
+func (c *Cloud) Stats() CloudStats {
+	open, since, fault := c.pipe.state()
+	c.mu.Lock()
+	sites := len(c.lanes)
+	c.mu.Unlock()
+	return CloudStats{
+		Connected: open,
+		Since:     since,
+		Fault:     fault,
+		Sites:     sites,
+		Sent:      c.pipe.sent.Load(),
+		Received:  c.received.Load(),
+		Bad:       c.bad.Load(),
+		Dropped:   c.dropped.Load(),
+		Resent:    c.resent.Load(),
+		Snapshots: c.snapshots.Load(),
+	}
+}
+
+// SiteStates is how each site's link is doing, by site.
+func (c *Cloud) SiteStates() map[string]SiteState {
+	c.mu.Lock()
+	lanes := maps.Clone(c.lanes)
+	c.mu.Unlock()
+	states := make(map[string]SiteState, len(lanes))
+	for site, l := range lanes {
+		states[site] = l.show()
+	}
+	return states
+}
