@@ -58,11 +58,12 @@ const (
 	probeFirst    = 500 * time.Millisecond // from one probe of a dead PD to the next, doubling
 	probeMost     = 5 * time.Second
 	busyWait      = 100 * time.Millisecond
-	deadShare     = 20 // dead PDs get one part in so many of the bus's time
-	bringUpTries  = 3  // of CAP and ACURXSIZE before the start is made anew
-	restartsMost  = 8  // in a row, before an online PD counts as offline
-	checksumEvery = 3  // every so many probes one is closed by the checksum
-	overduePolls  = 2  // poll intervals after which a poll may go before a second door command
+	deadShare     = 20                     // dead PDs get one part in so many of the bus's time
+	deadAhead     = 600 * time.Millisecond // of it they may take before they have saved it
+	bringUpTries  = 3                      // of CAP and ACURXSIZE before the start is made anew
+	restartsMost  = 8                      // in a row, before an online PD counts as offline
+	checksumEvery = 3                      // every so many probes one is closed by the checksum
+	overduePolls  = 2                      // poll intervals after which a poll may go before a second door command
 )
 
 // CheckPDs says what is wrong with a line's list of PDs, or nil.
@@ -89,7 +90,7 @@ type Bus struct {
 	cur     *pd // whose answer is awaited
 	sentAt  time.Time
 	command bool      // the last exchange was a command of Submit
-	deadDue time.Time // no probe of a dead PD before this while others live
+	deadDue time.Time // when dead PDs have paid for the bus time they took
 	lastID  uint64
 	wire    []byte // MARK and frame, reused
 	events  []Event
@@ -310,10 +311,11 @@ func (b *Bus) Next(now time.Time) (x Exchange, wait time.Duration) {
 }
 
 // due is when p may have the line: when it wants it, but dead PDs may take only
-// one part in deadShare of the time while others live.
+// one part in deadShare of the time while others live, and deadAhead at once.
 func (b *Bus) due(p *pd) time.Time {
-	if !p.stats.Online && p.probes+p.misses > 0 && b.deadDue.After(p.due) && slices.ContainsFunc(b.pds, func(p *pd) bool { return p.stats.Online }) {
-		return b.deadDue
+	paid := b.deadDue.Add(-deadShare * deadAhead)
+	if !p.stats.Online && p.probes+p.misses > 0 && paid.After(p.due) && slices.ContainsFunc(b.pds, func(p *pd) bool { return p.stats.Online }) {
+		return paid
 	}
 	return p.due
 }
@@ -445,7 +447,7 @@ func (b *Bus) Silence(now time.Time) []Event {
 		if b.deadDue.Before(now) {
 			b.deadDue = now
 		}
-		b.deadDue = b.deadDue.Add((deadShare - 1) * spent)
+		b.deadDue = b.deadDue.Add(deadShare * spent)
 	}
 	b.miss(now, p)
 	return b.take()
@@ -650,7 +652,10 @@ func (b *Bus) exchange(now time.Time, p *pd, reply Reply) {
 	case reply.Code() == CodeACK: // anything else may have more behind it
 		p.due = b.sentAt.Add(b.opt.Poll)
 	}
-	if len(p.queue) == 0 && len(p.refresh) == 0 && r != nil {
+	switch {
+	case len(p.queue) > 0:
+		p.due = now // perhaps it came while a poll was under way
+	case r != nil && len(p.refresh) == 0:
 		p.due = p.polled.Add(b.opt.Poll)
 	}
 }
