@@ -354,11 +354,11 @@ func (p *parser) path() (Path, error) {
 	path.URN, path.Name, path.Sub = splitName(tok)
 	filtered := p.pos < len(p.s) && p.s[p.pos] == '['
 	switch {
-	case path.Name == "" && (filtered || path.URN == ""), path.Sub == "" && strings.HasSuffix(tok, "."), isURN(tok) && path.URN == "":
+	case path.Name == "" && (filtered || path.URN == "" || !isSchemaURN(tok)), path.Sub == "" && strings.HasSuffix(tok, "."):
 		p.pos = start
 		return Path{}, p.errorf("got %s, want an attribute", p.next())
 	case path.Name != "" && path.URN != "" && isSchemaURN(path.URN+":"+path.Name):
-		p.pos = start // "urn:x:User.sub": the String of it would be something else
+		p.pos = start // "urn:x:User.attr": a dot where the colon belongs
 		return Path{}, p.errorf("got %s, want an attribute after the schema", p.next())
 	case path.Sub != "" && filtered:
 		return Path{}, p.errorf("got %s after a sub-attribute", p.next())

@@ -52,6 +52,7 @@ type resourceType struct {
 	endpoint string // "/Users"
 	core     schema
 	ext      []schema
+	external attribute // externalId, which every resource has and no schema lists
 }
 
 // schemas gives the core schema and the extensions.
@@ -126,7 +127,7 @@ func userType() *resourceType {
 			str("value", "The id of the manager's User.").with(exact), attr("$ref", typeReference, "").with(func(a *attribute) { a.References = []string{"User"} }), str("displayName", "").with(readOnly)),
 		str("cardNumber", "The number on the person's keycard: N, F-N, F:N, FORMAT:N, FORMAT:F-N or bits:LEN:HEX."),
 	}}
-	return &resourceType{name: "User", endpoint: "/Users", core: core, ext: []schema{enterprise}}
+	return &resourceType{name: "User", endpoint: "/Users", core: core, ext: []schema{enterprise}, external: attr("externalId", typeString, "").with(exact)}
 }
 
 // groupType is the Group resource type.
@@ -139,7 +140,7 @@ func groupType() *resourceType {
 			attr("type", typeString, "").with(func(a *attribute) { a.Canonical, a.Mutability = []string{"User"}, "immutable" }),
 			attr("display", typeString, "").with(readOnly)).with(multi),
 	}}
-	return &resourceType{name: "Group", endpoint: "/Groups", core: core}
+	return &resourceType{name: "Group", endpoint: "/Groups", core: core, external: attr("externalId", typeString, "").with(exact)}
 }
 
 // find looks an attribute up by name, whatever its case.
@@ -189,8 +190,10 @@ func (rt *resourceType) resolve(urn, name, sub string) target {
 		}
 		for _, common := range [...]string{"id", "externalId", "meta", "schemas", "password"} {
 			if strings.EqualFold(name, common) {
-				t.name = common
-				if common == "meta" {
+				switch t.name = common; common {
+				case "externalId":
+					t.attr = &rt.external
+				case "meta":
 					t.sub = canonicalMeta(sub)
 				}
 				return t
