@@ -291,6 +291,12 @@ func earlier(a, b time.Time) time.Time {
 // exchange the caller reports what came: Answer for each frame until one is
 // taken, or Silence, or Down.
 func (b *Bus) Next(now time.Time) (x Exchange, wait time.Duration) {
+	if p := b.cur; p != nil { // nobody reported: the port failed in the middle
+		b.cur = nil
+		if p.req != nil && p.req.cancelled {
+			b.restart(now, p)
+		}
+	}
 	p := b.choose(now)
 	if p == nil {
 		wait = time.Minute
@@ -396,12 +402,14 @@ func (b *Bus) Answer(now time.Time, f Frame) (evs []Event, done bool) {
 	}
 	repeat := len(p.lastReply) == 1+len(f.Data) && p.lastReply[0] == f.Code && bytes.Equal(p.lastReply[1:], f.Data)
 	switch {
-	case f.Code == CodeBUSY && len(f.Data) == 0:
-		// Its sequence is always 0, and the command is to be repeated as it is. It
+	case f.Code == CodeBUSY && len(f.Data) == 0 && (f.Seq == 0 || f.Seq == p.seq):
+		// Its sequence should be 0, and the command is to be repeated as it is. It
 		// is no exchange: a PD that is busy for ever goes offline like a silent one.
 		p.stats.Busy++
 		p.busy, p.due = true, now.Add(busyWait)
-		if p.stats.Online && now.Sub(p.lastGood) >= b.opt.Offline {
+		if p.req != nil && p.req.cancelled {
+			b.restart(now, p)
+		} else if p.stats.Online && now.Sub(p.lastGood) >= b.opt.Offline {
 			b.offline(now, p)
 		}
 	case refusal == NAKSequence && p.seq != 0:

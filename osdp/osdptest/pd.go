@@ -482,7 +482,7 @@ func (p *PD) answer(now time.Time, c osdp.Command) osdp.Reply {
 			return osdp.NAK{Reason: osdp.NAKRecord}
 		}
 		p.addr = c.Addr // this answer still goes out under the old one
-		return osdp.COM{Addr: c.Addr, Baud: c.Baud}
+		return osdp.COM(c)
 	case osdp.KEEPACTIVE, osdp.ACURXSIZE, osdp.ABORT:
 	case osdp.RawCommand:
 		if known(c.Op) {

@@ -1,0 +1,358 @@
+package osdp_test
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"latchkey/osdp"
+)
+
+// A hand drives a Bus without a line.
+type hand struct {
+	t    testing.TB
+	bus  *osdp.Bus
+	now  time.Time
+	wire []byte
+}
+
+func newHand(t testing.TB, opt osdp.Options, addrs ...uint8) *hand {
+	var pds []osdp.PDConfig
+	for _, a := range addrs {
+		pds = append(pds, osdp.PDConfig{Addr: a})
+	}
+	return &hand{t: t, bus: osdp.NewBus(pds, opt), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+}
+
+// next goes to the next exchange and gives its frame.
+func (h *hand) next() osdp.Frame {
+	h.t.Helper()
+	for range 1000 {
+		x, wait := h.bus.Next(h.now)
+		if len(x.Wire) == 0 {
+			h.now = h.now.Add(wait)
+			continue
+		}
+		h.wire = bytes.Clone(x.Wire)
+		f, n, err := osdp.ParseFrame(h.wire[1:])
+		if err != nil || n != len(h.wire)-1 || h.wire[0] != osdp.Mark || f.Reply || f.Addr != x.Addr || f.SCBType != 0 {
+			h.t.Fatalf("Next gave % x: %v, %v", x.Wire, f, err)
+		}
+		return f
+	}
+	h.t.Fatal("no exchange in 1000 waits")
+	return osdp.Frame{}
+}
+
+// answer answers f with r, 3 ms later.
+func (h *hand) answer(f osdp.Frame, r osdp.Reply) ([]osdp.Event, bool) {
+	h.t.Helper()
+	data, err := r.AppendData(nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.now = h.now.Add(3 * time.Millisecond)
+	f.Reply, f.Code, f.Data = true, r.Code(), data
+	return h.bus.Answer(h.now, f)
+}
+
+func (h *hand) silence() []osdp.Event {
+	h.now = h.now.Add(210 * time.Millisecond)
+	return h.bus.Silence(h.now)
+}
+
+// up brings every PD up, and gives the number of exchanges it took.
+func (h *hand) up() {
+	h.t.Helper()
+	for range 1000 {
+		f := h.next()
+		h.answer(f, plain(f))
+		if f.Code == osdp.CodePOLL && !slices.ContainsFunc(h.bus.Stats(), func(s osdp.PDStats) bool { return !s.Online || s.Polls == 0 }) {
+			return
+		}
+	}
+	h.t.Fatal("not up")
+}
+
+// plain is what a simple PD answers.
+func plain(f osdp.Frame) osdp.Reply {
+	switch f.Code {
+	case osdp.CodeID:
+		return osdp.PDID{Serial: uint32(f.Addr)}
+	case osdp.CodeCAP:
+		return osdp.PDCAP{{Function: osdp.CapCheck, Compliance: 1}}
+	case osdp.CodeLSTAT:
+		return osdp.LSTATR{}
+	case osdp.CodeISTAT, osdp.CodeRSTAT:
+		return osdp.NAK{Reason: osdp.NAKUnknown} // a PD without inputs may well refuse it
+	}
+	return osdp.ACK{}
+}
+
+// TestBytesOfTheBringUp holds what the bus sends against what another panel put
+// on a wire for the same commands at the same address.
+func TestBytesOfTheBringUp(t *testing.T) {
+	h := newHand(t, osdp.Options{MaxReply: 128}, 5)
+	recorded := map[string]bool{}
+	for _, v := range wireStrings(t) {
+		recorded[hex.EncodeToString(v.b)] = true
+	}
+	for i, want := range []string{
+		"ff53050900046100c125", // ID, sequence 0
+		"ff53050900056200a247", // CAP, 1
+		"ff5305080006645aaf",   // LSTAT, 2
+		"ff5305080007657a8c",   // ISTAT, 3
+		"ff530508000566",       // OSTAT, 1 again: 0 is for starts
+		"ff530508000667",       // RSTAT, 2
+		"ff530508000760efdc",   // POLL, 3
+		"ff5305080005608dba",   // POLL, 1
+		"ff530508000660deef",   // POLL, 2
+	} {
+		f := h.next()
+		got := hex.EncodeToString(h.wire)
+		if i == 3 || len(want) == 14 { // not in the recordings at this sequence
+			want, got = want[:14], got[:14]
+		} else if !recorded[want] {
+			t.Fatalf("%s is not a recorded string", want)
+		}
+		if got != want {
+			t.Errorf("exchange %d: sent %s, want %s", i, got, want)
+		}
+		h.answer(f, plain(f))
+	}
+}
+
+// TestRepeatsAreIdentical: no valid reply, the same bytes; a valid one, the next
+// sequence number.
+func TestRepeatsAreIdentical(t *testing.T) {
+	h := newHand(t, osdp.Options{}, 5)
+	h.up()
+	first := h.next()
+	sent := h.wire
+	for i, spoil := range []func(f *osdp.Frame){
+		func(f *osdp.Frame) { f.Addr = 6 },
+		func(f *osdp.Frame) { f.Seq = f.Seq%3 + 1 },
+		func(f *osdp.Frame) { f.SCBType = osdp.SCS16 },
+	} {
+		f := first
+		spoil(&f)
+		if evs, done := h.answer(f, osdp.RAW{Bits: 8, Data: []byte{1}}); done || len(evs) != 0 {
+			t.Errorf("no answer %d: taken as one: %v", i, evs)
+		}
+	}
+	if evs, done := h.bus.Answer(h.now, first); done || len(evs) != 0 {
+		t.Errorf("our own echo: taken as an answer: %v", evs)
+	}
+	if n := h.bus.Stats()[0].Ignored; n != 4 {
+		t.Errorf("%d frames ignored, want 4", n)
+	}
+	h.silence()
+	if h.next(); !bytes.Equal(h.wire, sent) {
+		t.Errorf("repeated % x, want % x", h.wire, sent)
+	}
+	busy := first
+	busy.Seq = first.Seq%3 + 1
+	if _, done := h.answer(busy, osdp.BUSY{}); done {
+		t.Error("BUSY of another exchange: taken as an answer")
+	}
+	busy.Seq = 0
+	before := h.now
+	h.answer(busy, osdp.BUSY{})
+	if h.next(); !bytes.Equal(h.wire, sent) || h.now.Sub(before) < 50*time.Millisecond {
+		t.Errorf("after BUSY sent % x after %v, want % x after a while", h.wire, h.now.Sub(before), sent)
+	}
+	h.answer(first, osdp.ACK{})
+	if f := h.next(); f.Seq != first.Seq%3+1 {
+		t.Errorf("sequence %d after %d", f.Seq, first.Seq)
+	}
+}
+
+// TestLateStartReplyIsNoReset: a PD that is slow to its first answer repeats it;
+// with sequence 0 it looks like a reset request, and starting over would never end.
+func TestLateStartReplyIsNoReset(t *testing.T) {
+	h := newHand(t, osdp.Options{}, 5)
+	f := h.next()
+	h.answer(f, osdp.PDID{Serial: 7})
+	if c := h.next(); c.Code != osdp.CodeCAP {
+		t.Fatalf("sent %v, want CAP", c)
+	}
+	if _, done := h.answer(f, osdp.PDID{Serial: 7}); done {
+		t.Error("the repeated PDID ended CAP")
+	}
+	if _, done := h.answer(f, osdp.ACK{}); !done || h.next().Seq != 0 {
+		t.Error("a reset request was not obeyed")
+	}
+}
+
+// TestUnlockGoesFirst, before polls that are due longer, and in the order of Submit.
+func TestUnlockGoesFirst(t *testing.T) {
+	h := newHand(t, osdp.Options{}, 1, 2, 3)
+	h.up()
+	h.now = h.now.Add(80 * time.Millisecond) // all polls are due
+	var done []uint8
+	for _, addr := range []uint8{3, 2} {
+		if _, err := h.bus.Submit(h.now, addr, []osdp.Command{osdp.OUT{{Action: osdp.OutputOn}}}, func([]osdp.Reply, error) { done = append(done, addr) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		f := h.next()
+		if f.Code != osdp.CodeOUT {
+			t.Errorf("sent %v, want OUT", f)
+		}
+		h.answer(f, osdp.ACK{})
+	}
+	if !slices.Equal(done, []uint8{3, 2}) {
+		t.Errorf("done %v, want 3, 2", done)
+	}
+}
+
+// TestPollsAreFair: at 9600 baud 32 PDs share the wire evenly, as fast as it is.
+func TestPollsAreFair(t *testing.T) {
+	var addrs []uint8
+	for i := range 32 {
+		addrs = append(addrs, uint8(i))
+	}
+	h := newHand(t, osdp.Options{}, addrs...)
+	h.up()
+	before := h.bus.Stats()
+	start := h.now
+	for h.now.Sub(start) < 10*time.Second {
+		f := h.next()
+		h.now = h.now.Add(19 * time.Millisecond) // POLL and ACK in the air
+		h.answer(f, osdp.ACK{})
+	}
+	least, most := uint64(1<<63), uint64(0)
+	for i, s := range h.bus.Stats() {
+		n := s.Polls - before[i].Polls
+		least, most = min(least, n), max(most, n)
+	}
+	// 10 s hold 454 exchanges of 22 ms: 14 for each of 32.
+	if least < 13 || most > least+1 {
+		t.Errorf("polls from %d to %d, want 14 each", least, most)
+	}
+}
+
+func TestCheckPDs(t *testing.T) {
+	for _, tt := range []struct {
+		pds []osdp.PDConfig
+		ok  bool
+	}{
+		{nil, true},
+		{[]osdp.PDConfig{{Addr: 0}, {Addr: 126}}, true},
+		{[]osdp.PDConfig{{Addr: osdp.Broadcast}}, true},
+		{[]osdp.PDConfig{{Addr: osdp.Broadcast}, {Addr: 1}}, false},
+		{[]osdp.PDConfig{{Addr: 128}}, false},
+		{[]osdp.PDConfig{{Addr: 1}, {Addr: 2}, {Addr: 1}}, false},
+	} {
+		if err := osdp.CheckPDs(tt.pds); (err == nil) != tt.ok {
+			t.Errorf("CheckPDs(%v) = %v, want ok %v", tt.pds, err, tt.ok)
+		}
+	}
+}
+
+// TestRestartLoopEnds: a PD that wants to start over for ever is offline, not a
+// bus that does nothing else.
+func TestRestartLoopEnds(t *testing.T) {
+	h := newHand(t, osdp.Options{}, 5, 6)
+	h.up()
+	start := h.now
+	var failed error
+	if _, err := h.bus.Submit(h.now, 5, []osdp.Command{osdp.OUT{{}}}, func(_ []osdp.Reply, err error) { failed = err }); err != nil {
+		t.Fatal(err)
+	}
+	polls, starts := 0, 0
+	for h.now.Sub(start) < time.Minute {
+		f := h.next()
+		switch {
+		case f.Addr == 6:
+			polls++
+			h.answer(f, plain(f))
+		case f.Seq == 0:
+			starts++
+			h.answer(f, plain(f))
+		default:
+			h.answer(f, osdp.NAK{Reason: osdp.NAKSequence})
+		}
+	}
+	if !errors.Is(failed, osdp.ErrOffline) || h.bus.Stats()[0].Online {
+		t.Errorf("online %v, the command's error %v; want offline", h.bus.Stats()[0].Online, failed)
+	}
+	if polls < 1000 || starts > 60 {
+		t.Errorf("in a minute: the neighbour was polled %d times, %d starts", polls, starts)
+	}
+}
+
+// FuzzBus lets a hostile PD answer anything at any time. The bus never panics,
+// sends only whole frames, repeats only identical bytes, and calls done once.
+func FuzzBus(f *testing.F) {
+	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9, 0, 3, 0, 0, 5, 0, 0})
+	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1})
+	f.Add([]byte{0, 0, 0, 0, 0, 0, 9, 2, 3, 4, 10, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15})
+	f.Fuzz(func(t *testing.T, ops []byte) {
+		h := newHand(t, osdp.Options{}, 5, 6)
+		var last [7][]byte // unanswered bytes by address
+		pending := map[uint64]int{}
+		for i, op := range ops {
+			fr := h.next()
+			if was := last[fr.Addr]; was != nil && fr.Seq != 0 && !bytes.Equal(was, h.wire) && h.bus.Stats()[fr.Addr-5].Online {
+				t.Fatalf("op %d: repeated % x as % x", i, was, h.wire)
+			}
+			last[fr.Addr] = h.wire
+			taken := true
+			switch op % 16 {
+			case 1, 2:
+				h.silence()
+				taken = false
+			case 3:
+				h.answer(fr, osdp.NAK{Reason: osdp.NAKCode(op >> 4)})
+			case 4:
+				r := fr
+				r.Seq = 0
+				h.answer(r, osdp.BUSY{})
+				taken = false
+			case 5:
+				r := fr
+				r.Seq = op >> 4 & 3
+				_, taken = h.answer(r, osdp.RAW{Bits: 9, Data: []byte{0xff, 0xff}})
+				if !taken {
+					h.silence()
+				}
+			case 6:
+				_, taken = h.answer(fr, osdp.RawReply{Op: op, Data: ops[:i]})
+			case 7:
+				h.answer(fr, osdp.COM{Addr: op >> 4, Baud: 1})
+				return // the addresses are others from here
+			case 8:
+				h.bus.Down(h.now)
+				last = [7][]byte{}
+				continue
+			case 9, 10:
+				var id uint64
+				id, err := h.bus.Submit(h.now, 5, []osdp.Command{osdp.OUT{{}}, osdp.POLL{}}, func([]osdp.Reply, error) { pending[id]-- })
+				if err == nil {
+					pending[id]++
+				}
+				if op%16 == 10 && err == nil {
+					h.bus.Cancel(h.now, id)
+					delete(pending, id)
+				}
+				h.answer(fr, plain(fr))
+			default:
+				h.answer(fr, plain(fr))
+			}
+			if taken {
+				last[fr.Addr] = nil
+			}
+		}
+		h.bus.Down(h.now)
+		for id, n := range pending {
+			if n != 0 {
+				t.Errorf("request %d: done was called %d times", id, 1-n)
+			}
+		}
+	})
+}
