@@ -1,9 +1,13 @@
 package cloud
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -14,6 +18,8 @@ type Caller struct {
 	Client  string // User-Agent; set by the HTTP layer
 	Profile Profile
 }
+
+func (c Caller) actor() Actor { return Actor("directory, token " + c.Token) }
 
 // A User is a person as SCIM sees one. Attrs is the SCIM document in canonical
 // spelling, extension URNs as keys with nested maps, without id, meta,
@@ -58,89 +64,404 @@ type Query struct {
 // ETag is the entity tag of a version, W/"7".
 func ETag(version int64) string { return `W/"` + strconv.FormatInt(version, 10) + `"` }
 
-// Authenticate finds the organisation that a bearer token belongs to:
-// ErrToken, ErrSCIMDisabled.
-func (s *Service) Authenticate(ctx context.Context, bearer string) (Caller, error) {
-	return Caller{}, errors.ErrUnsupported
+// checkVersion compares an If-Match header with the version that is; the empty
+// header and "*" match any.
+func checkVersion(ifMatch string, version int64) error {
+	if ifMatch == "" {
+		return nil
+	}
+	for tag := range strings.SplitSeq(ifMatch, ",") {
+		tag = strings.TrimSpace(tag)
+		if tag == "*" || tag == ETag(version) || tag == strings.TrimPrefix(ETag(version), "W/") {
+			return nil
+		}
+	}
+	return ErrPrecondition
 }
 
-// User returns one user: ErrNotFound.
+// Authenticate finds the organisation that a bearer token belongs to. Only
+// hashes are kept, and the hash is what is looked up, so the time that it
+// takes says nothing about any token (REQUIREMENTS D1). ErrToken where there is
+// none, ErrSCIMDisabled where the organisation has switched SCIM off.
+func (s *Service) Authenticate(ctx context.Context, bearer string) (Caller, error) {
+	if bearer == "" || len(bearer) > 512 {
+		return Caller{}, ErrToken
+	}
+	var c Caller
+	err := s.store.View(ctx, func(tx Tx) error {
+		token, err := tx.TokenByHash(sha256.Sum256([]byte(bearer)))
+		if errors.Is(err, ErrNotFound) {
+			return ErrToken
+		}
+		if err != nil {
+			return err
+		}
+		org, err := tx.Org(token.Org)
+		if err != nil {
+			return err
+		}
+		if !org.SCIMEnabled {
+			return ErrSCIMDisabled
+		}
+		c = Caller{Org: org.ID, Token: token.ID, Profile: org.Profile}
+		return nil
+	})
+	return c, err
+}
+
+// find turns a query's terms into what the store's indexes compare.
+func find(org string, terms []Term) Find {
+	f := Find{Org: org, Origin: OriginDirectory, Terms: make([]Term, len(terms))}
+	for i, t := range terms {
+		switch t.Attr {
+		case "userName", "emails.value", "displayName", "cardNumber":
+			t.Value = fold(t.Value)
+		}
+		f.Terms[i] = t
+	}
+	return f
+}
+
+// window is q's page as an offset from 0 and a count.
+func (q Query) window() (start, count int) { return max(q.Start, 1) - 1, q.Count }
+
+// page cuts q's page out of all.
+func page[T any](q Query, all []T) []T {
+	start, count := q.window()
+	all = all[min(start, len(all)):]
+	if count >= 0 {
+		all = all[:min(count, len(all))]
+	}
+	return all
+}
+
+// sortBy orders all by the attribute that q names; those without it come last
+// when ascending and first when descending (RFC 7644 §3.4.2.3).
+func sortBy[T any](q Query, all []T, attrs func(T) map[string]any) {
+	key := func(v T) (string, bool) {
+		s := first(attrs(v), q.SortBy)
+		return fold(s), s != ""
+	}
+	slices.SortStableFunc(all, func(a, b T) int {
+		ka, oka := key(a)
+		kb, okb := key(b)
+		c := 0
+		switch {
+		case oka != okb && oka:
+			c = -1
+		case oka != okb:
+			c = 1
+		default:
+			c = cmp.Compare(ka, kb)
+		}
+		if q.Descending {
+			return -c
+		}
+		return c
+	})
+}
+
+func (p PersonRow) user() (User, error) {
+	attrs, err := decodeAttrs(p.Doc)
+	return User{ID: p.ID, Attrs: attrs, Created: p.Created, Modified: p.Modified, Version: p.Version}, err
+}
+
+// User returns one user, disabled ones too: ErrNotFound.
 func (s *Service) User(ctx context.Context, c Caller, id string) (User, error) {
-	return User{}, errors.ErrUnsupported
+	var u User
+	err := s.store.View(ctx, func(tx Tx) error {
+		row, err := scimPerson(tx, c.Org, id)
+		if err != nil {
+			return err
+		}
+		u, err = row.user()
+		return err
+	})
+	return u, err
+}
+
+// scimPerson is a person of the directory; those made by hand are not its
+// business.
+func scimPerson(tx Tx, org, id string) (PersonRow, error) {
+	row, err := tx.Person(org, id)
+	if err == nil && row.Origin != OriginDirectory {
+		return PersonRow{}, ErrNotFound
+	}
+	return row, err
 }
 
 // Users returns a page of users and how many there are in all.
-func (s *Service) Users(ctx context.Context, c Caller, q Query) (page []User, total int, err error) {
-	return nil, 0, errors.ErrUnsupported
+func (s *Service) Users(ctx context.Context, c Caller, q Query) (users []User, total int, err error) {
+	f := find(c.Org, q.Terms)
+	err = s.store.View(ctx, func(tx Tx) error {
+		users, total = nil, 0
+		start, count := q.window()
+		if q.Match == nil && q.SortBy == "" {
+			if total, err = tx.CountPeople(f); err != nil || count == 0 || start >= total {
+				return err
+			}
+			rows, err := tx.FindPeople(f, start, count)
+			if err != nil {
+				return err
+			}
+			for _, row := range rows {
+				u, err := row.user()
+				if err != nil {
+					return err
+				}
+				users = append(users, u)
+			}
+			return nil
+		}
+		var all []User
+		f := f
+		for {
+			rows, err := tx.FindPeople(f, 0, batch)
+			if err != nil {
+				return err
+			}
+			for _, row := range rows {
+				u, err := row.user()
+				if err != nil {
+					return err
+				}
+				if q.Match != nil && !q.Match(u.Attrs, u.ID) {
+					continue
+				}
+				total++
+				if q.SortBy == "" && (total <= start || count >= 0 && total > start+count) {
+					continue // only counted
+				}
+				all = append(all, u)
+			}
+			if len(rows) < batch {
+				break
+			}
+			f.After = rows[len(rows)-1].ID
+		}
+		if q.SortBy == "" {
+			users = all
+			return nil
+		}
+		sortBy(q, all, func(u User) map[string]any { return u.Attrs })
+		users = page(q, all)
+		return nil
+	})
+	return users, total, err
 }
 
-// CreateUser stores a user: *Invalid, *Conflict.
+// CreateUser stores a user, and what came of the card number and the rules
+// goes to the sites: *Invalid, *Conflict. A user whose inactive account has the
+// same externalId is revived with its id, as the directory's re-assignment
+// means it; what the body leaves out stays then.
 func (s *Service) CreateUser(ctx context.Context, c Caller, attrs map[string]any) (User, error) {
-	return User{}, errors.ErrUnsupported
+	var u User
+	err := s.update(ctx, c.Org, act{by: c.actor(), what: "create user", name: text(attrs["userName"])}, func(w *work) error {
+		next, err := clone(attrs)
+		if err != nil {
+			return err
+		}
+		if old, err := w.revivable(text(next["externalId"])); err != nil {
+			return err
+		} else if old != nil {
+			w.act.what, w.act.object = "revive user", old.ID
+			was, err := decodeAttrs(old.Doc)
+			if err != nil {
+				return err
+			}
+			for k, v := range was {
+				if _, sent := next[k]; !sent {
+					next[k] = v
+				}
+			}
+			if _, sent := attrs["active"]; !sent {
+				next["active"] = true
+			}
+			normalise(was, next, false)
+			u, err = w.putUser(old, was, next)
+			return err
+		}
+		normalise(nil, next, false)
+		row := &PersonRow{ID: s.newID(w.now), Org: c.Org, Origin: OriginDirectory, Created: w.now}
+		w.act.object = row.ID
+		u, err = w.putUser(row, nil, next)
+		return err
+	})
+	return u, err
 }
 
-// UpdateUser changes a user by edit.
+// clone copies a document, so that the caller's stays as it is.
+func clone(attrs map[string]any) (map[string]any, error) {
+	doc, err := encodeAttrs(attrs)
+	if err != nil {
+		return nil, err
+	}
+	return decodeAttrs(doc)
+}
+
+// revivable is the inactive user of externalID, nil where there is none.
+func (w *work) revivable(externalID string) (*PersonRow, error) {
+	if externalID == "" {
+		return nil, nil
+	}
+	rows, err := w.tx.FindPeople(find(w.org.ID, []Term{{"externalId", externalID}}), 0, 1)
+	if err != nil || len(rows) == 0 || rows[0].Active {
+		return nil, err
+	}
+	return &rows[0], nil
+}
+
+// UpdateUser changes a user by edit, which gets the document and returns what
+// it should become, inside the transaction; replace says that the result is
+// the whole document (PUT). A result equal to what is stored changes nothing,
+// not even the version. ErrNotFound, ErrPrecondition, *Invalid, *Conflict, and
+// whatever edit returns.
 func (s *Service) UpdateUser(ctx context.Context, c Caller, id, ifMatch string, replace bool, edit func(attrs map[string]any) (map[string]any, error)) (User, error) {
-	return User{}, errors.ErrUnsupported
+	var u User
+	err := s.update(ctx, c.Org, act{by: c.actor(), what: "update user", object: id}, func(w *work) error {
+		row, err := scimPerson(w.tx, c.Org, id)
+		if err != nil {
+			return err
+		}
+		w.act.name = row.UserName
+		if err := checkVersion(ifMatch, row.Version); err != nil {
+			return err
+		}
+		old, err := decodeAttrs(row.Doc)
+		if err != nil {
+			return err
+		}
+		given, err := decodeAttrs(row.Doc) // edit may change it in place
+		if err != nil {
+			return err
+		}
+		next, err := edit(given)
+		if err != nil {
+			return err
+		}
+		if next, err = clone(next); err != nil {
+			return err
+		}
+		normalise(old, next, replace)
+		u, err = w.putUser(&row, old, next)
+		return err
+	})
+	return u, err
 }
 
-// DeleteUser removes a user.
+// putUser stores next as the document of row, which held old (nil: a new user),
+// and lets cards and sites follow.
+func (w *work) putUser(row *PersonRow, old, next map[string]any) (User, error) {
+	before := *row
+	created := old == nil
+	userName := strings.TrimSpace(text(next["userName"]))
+	if userName == "" {
+		return User{}, &Invalid{ScimType: InvalidValue, Attr: "userName", Detail: "is required"}
+	}
+	active, ok := activeOf(next)
+	if !ok {
+		return User{}, &Invalid{ScimType: InvalidValue, Attr: "active", Detail: "want true or false"}
+	}
+	next["active"] = active
+	row.Issues = slices.DeleteFunc(slices.Clone(row.Issues), func(i Issue) bool { return i.Attr == "userType" })
+	kind, ok := kindOf(next)
+	switch {
+	case !ok && created:
+		return User{}, &Invalid{ScimType: InvalidValue, Attr: "userType", Detail: "want FULL or SMARTBOX"}
+	case !ok:
+		row.Issues = append(row.Issues, Issue{Attr: "userType", Text: "the directory sent a value that is neither FULL nor SMARTBOX; the old one stays"})
+		kind = before.Kind
+		delete(next, "userType")
+		if was, had := old["userType"]; had {
+			next["userType"] = was
+		}
+	}
+	raw, ok := cardOf(next)
+	if !ok {
+		return User{}, &Invalid{ScimType: InvalidValue, Attr: cardAttr, Detail: "the card number is no text"}
+	}
+	row.UserName, row.ExternalID, row.Name = userName, text(next["externalId"]), nameOf(next)
+	row.Active, row.Kind, row.CardNumber = active, kind, raw
+	row.Manager, row.Emails = managerOf(next), emailsOf(next)
+	if err := w.unique(row); err != nil {
+		return User{}, err
+	}
+	if err := w.directoryCard(row, !created && !active); err != nil {
+		return User{}, err
+	}
+	doc, err := encodeAttrs(next)
+	if err != nil {
+		return User{}, err
+	}
+	if created || string(doc) != string(row.Doc) {
+		row.Doc, row.Modified = doc, w.now
+		row.Version++
+		for path, ch := range differences(old, next) {
+			w.note(path, ch.Before, ch.After)
+		}
+	}
+	if before.CardState != row.CardState {
+		w.note("card state", before.CardState, row.CardState)
+	}
+	if created || !samePerson(before, *row) {
+		if err := w.tx.PutPerson(*row); err != nil {
+			return User{}, err
+		}
+		w.people[row.ID] = true
+	}
+	return User{ID: row.ID, Attrs: next, Created: row.Created, Modified: row.Modified, Version: row.Version}, nil
+}
+
+// samePerson says whether nothing of a and b differs that is stored.
+func samePerson(a, b PersonRow) bool {
+	return a.Version == b.Version && a.CardLast == b.CardLast && a.CardState == b.CardState && a.CardText == b.CardText &&
+		a.Suspended == b.Suspended && slices.Equal(a.Issues, b.Issues)
+}
+
+// unique refuses a userName or an externalId that another user has.
+func (w *work) unique(row *PersonRow) error {
+	for _, t := range []Term{{"userName", row.UserName}, {"externalId", row.ExternalID}} {
+		if t.Value == "" {
+			continue
+		}
+		rows, err := w.tx.FindPeople(find(w.org.ID, []Term{t}), 0, 2)
+		if err != nil {
+			return err
+		}
+		for _, other := range rows {
+			if other.ID != row.ID {
+				return &Conflict{Attr: t.Attr, Value: t.Value, ID: other.ID}
+			}
+		}
+	}
+	return nil
+}
+
+// DeleteUser removes a user with cards, memberships and what sites hold:
+// ErrNotFound, ErrPrecondition.
 func (s *Service) DeleteUser(ctx context.Context, c Caller, id, ifMatch string) error {
-	return errors.ErrUnsupported
+	return s.update(ctx, c.Org, act{by: c.actor(), what: "delete user", object: id}, func(w *work) error {
+		row, err := scimPerson(w.tx, c.Org, id)
+		if err != nil {
+			return err
+		}
+		if err := checkVersion(ifMatch, row.Version); err != nil {
+			return err
+		}
+		return w.deletePerson(row)
+	})
 }
 
-// Group returns one group: ErrNotFound.
-func (s *Service) Group(ctx context.Context, c Caller, id string) (Group, error) {
-	return Group{}, errors.ErrUnsupported
+func (w *work) deletePerson(row PersonRow) error {
+	w.act.name = row.Name
+	w.note("userName", row.UserName, nil)
+	cards, err := w.tx.Cards([]string{row.ID})
+	if err != nil {
+		return err
+	}
+	for _, c := range cards {
+		w.note("card "+c.ID, mask(c), nil)
+	}
+	w.people[row.ID] = true
+	return w.tx.DeletePerson(w.org.ID, row.ID)
 }
-
-// Groups returns a page of groups and how many there are in all.
-func (s *Service) Groups(ctx context.Context, c Caller, q Query) (page []Group, total int, err error) {
-	return nil, 0, errors.ErrUnsupported
-}
-
-// CreateGroup stores a group.
-func (s *Service) CreateGroup(ctx context.Context, c Caller, attrs map[string]any, members []string) (Group, error) {
-	return Group{}, errors.ErrUnsupported
-}
-
-// UpdateGroup changes a group by edit, inside the transaction.
-func (s *Service) UpdateGroup(ctx context.Context, c Caller, id, ifMatch string, edit func(*GroupEdit) error) (Group, error) {
-	return Group{}, errors.ErrUnsupported
-}
-
-// DeleteGroup removes a group; its members stay.
-func (s *Service) DeleteGroup(ctx context.Context, c Caller, id, ifMatch string) error {
-	return errors.ErrUnsupported
-}
-
-// Members lists at most limit members of a group by id, those after the id
-// after; limit below 1 is all.
-func (s *Service) Members(ctx context.Context, c Caller, id, after string, limit int) ([]Member, error) {
-	return nil, errors.ErrUnsupported
-}
-
-// GroupsOf lists the groups that a user is a direct member of.
-func (s *Service) GroupsOf(ctx context.Context, c Caller, user string) ([]Member, error) {
-	return nil, errors.ErrUnsupported
-}
-
-// A GroupEdit is a group inside UpdateGroup's transaction.
-type GroupEdit struct {
-	Attrs map[string]any
-}
-
-// Add puts members in; those that are in stay in.
-func (e *GroupEdit) Add(ids ...string) error { return errors.ErrUnsupported }
-
-// Remove takes members out; those that are not in stay out.
-func (e *GroupEdit) Remove(ids ...string) error { return errors.ErrUnsupported }
-
-// Replace makes ids the members.
-func (e *GroupEdit) Replace(ids []string) error { return errors.ErrUnsupported }
-
-// Has reports whether id is a member.
-func (e *GroupEdit) Has(id string) (bool, error) { return false, errors.ErrUnsupported }
-
-// Members lists all members.
-func (e *GroupEdit) Members() ([]string, error) { return nil, errors.ErrUnsupported }

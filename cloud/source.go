@@ -3,55 +3,282 @@ package cloud
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"latchkey/delta"
 )
 
-func (s *Service) Sites(ctx context.Context) ([]string, error) { return nil, errors.ErrUnsupported }
+// keptEntries is how many applied entries of a site's log stay for people to
+// look at and for a site that was set back a little.
+const keptEntries = 10_000
 
+// Sites lists the ids of all sites that have a stream, deleted ones too, whose
+// agents must still hear of it.
+func (s *Service) Sites(ctx context.Context) ([]string, error) {
+	var ids []string
+	err := s.store.View(ctx, func(tx Tx) error {
+		rows, err := tx.Sites("")
+		ids = make([]string, len(rows))
+		for i, row := range rows {
+			ids[i] = row.ID
+		}
+		return err
+	})
+	return ids, err
+}
+
+// SiteKeys are the keys whose signature the site's messages may bear: none
+// until the property has its agent's key.
 func (s *Service) SiteKeys(ctx context.Context, site string) (delta.Keys, error) {
-	return nil, errors.ErrUnsupported
+	keys := delta.Keys{}
+	err := s.store.View(ctx, func(tx Tx) error {
+		row, err := tx.Site(site)
+		if err != nil || row.Key == "" {
+			return err
+		}
+		id, public, err := delta.ParsePublic(row.Key)
+		if err != nil {
+			return fmt.Errorf("cloud: site %s: %w", site, err)
+		}
+		keys[id] = public
+		return nil
+	})
+	return keys, err
 }
 
-func (s *Service) Head(ctx context.Context, site string) (delta.Head, error) {
-	return delta.Head{}, errors.ErrUnsupported
+// Head is where the site's stream stands: ErrNotFound.
+func (s *Service) Head(ctx context.Context, site string) (h delta.Head, err error) {
+	err = s.store.View(ctx, func(tx Tx) error {
+		row, err := tx.Site(site)
+		h = row.Head
+		return err
+	})
+	return h, err
 }
 
-func (s *Service) Read(ctx context.Context, site string, epoch uint32, after uint64, limit int) ([][]byte, error) {
-	return nil, errors.ErrUnsupported
+// Read returns the payloads of an epoch after a seq, in order, at most limit.
+func (s *Service) Read(ctx context.Context, site string, epoch uint32, after uint64, limit int) (payloads [][]byte, err error) {
+	err = s.store.View(ctx, func(tx Tx) error {
+		payloads, err = tx.ReadLog(site, epoch, after, limit)
+		return err
+	})
+	return payloads, err
 }
 
+// Snapshot is all that the site is to hold and the head at which it is so, of
+// one moment.
 func (s *Service) Snapshot(ctx context.Context, site string) (delta.Head, []delta.Change, error) {
-	return delta.Head{}, nil, errors.ErrUnsupported
+	var head delta.Head
+	var all []delta.Change
+	err := s.store.View(ctx, func(tx Tx) error {
+		row, err := tx.Site(site)
+		if err != nil {
+			return err
+		}
+		rows, err := tx.SiteRecords(site)
+		if err != nil {
+			return err
+		}
+		head = row.Head
+		all = make([]delta.Change, len(rows))
+		for i, r := range rows {
+			all[i] = delta.Change{Op: delta.OpPut, Ref: r.Ref, Record: r.Doc}
+		}
+		return nil
+	})
+	return head, all, err
 }
 
-func (s *Service) HashAt(ctx context.Context, site string, epoch uint32, seq uint64) (delta.Hash, error) {
-	return delta.Hash{}, errors.ErrUnsupported
+// HashAt is the hash of one entry of the site's log, the zero Hash for seq 0:
+// ErrNoEntry where the log has none.
+func (s *Service) HashAt(ctx context.Context, site string, epoch uint32, seq uint64) (h delta.Hash, err error) {
+	err = s.store.View(ctx, func(tx Tx) error {
+		row, err := tx.Site(site)
+		switch {
+		case errors.Is(err, ErrNotFound), err == nil && row.Head.Epoch != epoch:
+			return ErrNoEntry
+		case err != nil || seq == 0:
+			return err
+		}
+		if h, err = tx.LogHash(site, epoch, seq); errors.Is(err, ErrNotFound) {
+			return ErrNoEntry
+		}
+		return err
+	})
+	return h, err
 }
 
+// heard changes what is known of a site by what it said just now.
+func (s *Service) heard(ctx context.Context, site string, f func(tx Tx, st *SiteState) error) error {
+	return s.store.Update(ctx, func(tx Tx) error {
+		if _, err := tx.Site(site); err != nil {
+			return err
+		}
+		st, err := tx.SiteState(site)
+		if err != nil {
+			return err
+		}
+		st.UpAt = stamp(s.now())
+		if err := f(tx, &st); err != nil {
+			return err
+		}
+		return tx.PutSiteState(site, st)
+	})
+}
+
+// Hello records that the site connected.
 func (s *Service) Hello(ctx context.Context, site string, h *delta.Hello) error {
-	return errors.ErrUnsupported
+	return s.heard(ctx, site, func(_ Tx, st *SiteState) error {
+		st.HelloAt, st.Software, st.Applied = st.UpAt, h.Software, h.Head
+		return nil
+	})
 }
 
+// Applied records how far the site is, and forgets old entries of its log.
 func (s *Service) Applied(ctx context.Context, site string, h delta.Head) error {
-	return errors.ErrUnsupported
+	return s.heard(ctx, site, func(tx Tx, st *SiteState) error {
+		if h.Epoch < st.Applied.Epoch || h.Epoch == st.Applied.Epoch && h.Seq < st.Applied.Seq {
+			return nil // overtaken on the way
+		}
+		st.Applied = h
+		if h.Seq <= keptEntries {
+			return nil
+		}
+		return tx.PruneLog(site, h.Epoch, h.Seq-keptEntries)
+	})
 }
 
+// Events stores a site's events exactly once and in order, and returns the
+// newest that is stored of that event epoch. Events that do not follow on what
+// is stored are left for the site to send again.
 func (s *Service) Events(ctx context.Context, site string, e *delta.Events) (upTo uint64, err error) {
-	return 0, errors.ErrUnsupported
+	err = s.heard(ctx, site, func(tx Tx, _ *SiteState) error {
+		if upTo, err = tx.LastEvent(site, e.EventEpoch); err != nil {
+			return err
+		}
+		for _, ev := range e.Events {
+			if ev.N <= upTo {
+				continue
+			}
+			if ev.N != upTo+1 {
+				break
+			}
+			if err := tx.AppendEvent(site, e.EventEpoch, ev); err != nil {
+				return err
+			}
+			upTo = ev.N
+		}
+		return nil
+	})
+	return upTo, err
 }
 
+// Result records what became of a command.
 func (s *Service) Result(ctx context.Context, site string, r *delta.Result) error {
-	return errors.ErrUnsupported
+	var org string
+	err := s.heard(ctx, site, func(tx Tx, _ *SiteState) error {
+		row, err := tx.Site(site)
+		org = row.Org
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return s.update(ctx, org, act{by: Actor("site " + site), what: "command result", object: r.ID}, func(w *work) error {
+		w.note("ok", nil, r.OK)
+		w.note("text", nil, r.Text)
+		return nil
+	})
 }
 
+// Proof records what the site's controllers were read to hold.
 func (s *Service) Proof(ctx context.Context, site string, p *delta.Proof) error {
-	return errors.ErrUnsupported
+	return s.heard(ctx, site, func(_ Tx, st *SiteState) error {
+		st.ProofAt = st.UpAt
+		st.Proof = make([]ProofStatus, len(p.Controllers))
+		for i, c := range p.Controllers {
+			st.Proof[i] = ProofStatus(c)
+		}
+		return nil
+	})
 }
 
+// Nack records that the site could not read or obey a message.
 func (s *Service) Nack(ctx context.Context, site string, n *delta.Nack) error {
-	return errors.ErrUnsupported
+	s.log.Warn("site refused a message", "site", site, "epoch", n.Epoch, "seq", n.Seq, "reason", n.Reason)
+	return s.heard(ctx, site, func(_ Tx, st *SiteState) error {
+		st.Nack, st.NackAt = fmt.Sprintf("%d/%d: %s", n.Epoch, n.Seq, n.Reason), st.UpAt
+		return nil
+	})
 }
 
-// Changed receives after commits that appended to any site's log.
-func (s *Service) Changed() <-chan struct{} { return nil }
+func position(h delta.Head) Position {
+	return Position{Epoch: h.Epoch, Seq: h.Seq, Digest: h.Digest.String()}
+}
+
+// SiteStatus says how far a site's agent is: ErrNotFound.
+func (s *Service) SiteStatus(ctx context.Context, org, site string) (SiteStatus, error) {
+	var out SiteStatus
+	err := s.store.View(ctx, func(tx Tx) error {
+		row, err := property(tx, org, site)
+		if err != nil {
+			return err
+		}
+		st, err := tx.SiteState(site)
+		if err != nil {
+			return err
+		}
+		out = SiteStatus{
+			Site: site, Head: position(row.Head), Applied: position(st.Applied), LastHello: st.HelloAt, LastUp: st.UpAt,
+			Software: st.Software, LastNack: st.Nack, LastNackAt: st.NackAt, Proof: st.Proof, ProofAt: st.ProofAt,
+		}
+		if out.Events, err = tx.CountEvents(site); err != nil {
+			return err
+		}
+		owners, err := tx.Owners(site)
+		if err != nil {
+			return err
+		}
+		out.People = len(owners)
+		out.Pending, err = tx.CountDirty(org)
+		return err
+	})
+	return out, err
+}
+
+// SiteLog returns payloads of a site's log after a seq, in order; epoch 0 is
+// the current one, limit is 1 to 1000, 0 is 100. The payloads have card bits:
+// they are for the site and for tests, not for pages.
+func (s *Service) SiteLog(ctx context.Context, org, site string, epoch uint32, after uint64, limit int) (payloads [][]byte, err error) {
+	if limit < 1 {
+		limit = 100
+	}
+	err = s.store.View(ctx, func(tx Tx) error {
+		row, err := property(tx, org, site)
+		if err != nil {
+			return err
+		}
+		if epoch == 0 {
+			epoch = row.Head.Epoch
+		}
+		payloads, err = tx.ReadLog(site, epoch, after, min(limit, 1000))
+		return err
+	})
+	return payloads, err
+}
+
+// SiteEvents returns a site's events after a position, oldest first; limit is
+// 1 to 1000, 0 is 100.
+func (s *Service) SiteEvents(ctx context.Context, org, site string, after uint64, limit int) (events []SiteEvent, err error) {
+	if limit < 1 {
+		limit = 100
+	}
+	err = s.store.View(ctx, func(tx Tx) error {
+		if _, err := property(tx, org, site); err != nil {
+			return err
+		}
+		events, err = tx.Events(site, after, min(limit, 1000))
+		return err
+	})
+	return events, err
+}

@@ -257,6 +257,13 @@ func (t target) vital() bool {
 
 func (e *engine) coerceOne(t target, a *attribute, v any) (any, error) {
 	wrong := func(want string) (any, error) {
+		if t.card() && !e.strict {
+			// Refusing it here would refuse the whole request, also one that
+			// deactivates (REQUIREMENTS K7). As text it is a bad number, and what
+			// becomes of that is the directory's to decide.
+			text, err := json.Marshal(v)
+			return string(text), err
+		}
 		if e.strict || t.vital() {
 			return nil, invalidValue("%s: got %s, want %s", a.Name, kindOf(v), want)
 		}
@@ -277,6 +284,9 @@ func (e *engine) coerceOne(t target, a *attribute, v any) (any, error) {
 		}
 		return wrong("true or false")
 	case typeComplex:
+		if n, ok := v.(json.Number); ok {
+			v = n.String()
+		}
 		switch m := v.(type) {
 		case nil:
 			return nil, nil

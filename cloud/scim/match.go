@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -298,12 +299,7 @@ func comparison(test *Test, isExact bool, typ string) (func([]any) bool, error) 
 		}
 	}
 	return func(vs []any) bool {
-		for _, v := range vs {
-			if one(v) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(vs, one)
 	}, nil
 }
 

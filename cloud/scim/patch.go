@@ -247,8 +247,10 @@ func (e *engine) at(out []change, c change, p Path, value any, named bool) ([]ch
 		return nil, err
 	}
 	c.clears = c.value == nil && empties(c.op, value)
-	if s, ok := c.value.(string); ok && s == "" && c.op != opRemove && t.sub == "" && t.attr != nil && t.attr.Required {
-		return nil, invalidValue("%s: got an empty string", c.path)
+	if t.sub == "" && c.op != opRemove && (t.is("active") || t.attr != nil && t.attr.Required) {
+		if s, ok := c.value.(string); ok && strings.TrimSpace(s) == "" || c.clears || c.op == opReplace && value == nil && e.strict {
+			return nil, invalidValue("%s: got nothing, want a value", c.path)
+		}
 	}
 	return append(out, c), nil
 }
@@ -291,8 +293,11 @@ func (e *engine) form(c change, value any) (any, error) {
 		if list, ok := value.([]any); ok && len(list) == 1 && !e.strict {
 			value = list[0]
 		}
-		if m, ok := value.(map[string]any); ok {
-			return e.coerceObject(t, t.attr, m)
+		switch v := value.(type) {
+		case map[string]any:
+			return e.coerceObject(t, t.attr, v)
+		case []any:
+			return nil, invalidValue("%s: got an array of %d, want one value", c.path, len(v))
 		}
 		return e.coerceOne(t, t.attr, value)
 	}
@@ -394,6 +399,9 @@ func (e *engine) put(m map[string]any, k string, c change) error {
 			m[k] = list // what was no list and nobody listed: the newer shape holds
 			return nil
 		}
+		if have == nil {
+			have = []any{} // an empty list is not null
+		}
 		for _, v := range list {
 			have = include(have, v)
 		}
@@ -430,9 +438,7 @@ func include(list []any, v any) []any {
 		}
 		have, isObj := el.(map[string]any)
 		if ok && isObj && obj["value"] != nil && same(have["value"], obj["value"]) && same(have["type"], obj["type"]) {
-			for k, x := range obj {
-				have[k] = x
-			}
+			maps.Copy(have, obj)
 			onlyPrimary(list, i)
 			return list
 		}

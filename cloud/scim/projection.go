@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"maps"
 	"strings"
 )
 
@@ -86,9 +87,7 @@ func (p projection) apply(doc map[string]any) map[string]any {
 		return doc
 	}
 	out := make(map[string]any, len(doc))
-	for k, v := range doc {
-		out[k] = v
-	}
+	maps.Copy(out, doc)
 	for _, t := range p.except {
 		if t.is("id") || t.is("schemas") {
 			continue
@@ -104,9 +103,7 @@ func (p projection) apply(doc map[string]any) map[string]any {
 			continue
 		}
 		part := make(map[string]any, len(ext))
-		for k, v := range ext {
-			part[k] = v
-		}
+		maps.Copy(part, ext)
 		drop(part, t)
 		if out[urn] = part; len(part) == 0 {
 			delete(out, urn)

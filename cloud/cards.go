@@ -1,0 +1,155 @@
+package cloud
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"latchkey/access"
+)
+
+// cardAttr is where the directory's card number stands (REQUIREMENTS K1, K2).
+const cardAttr = EnterpriseURN + ":cardNumber"
+
+// directoryCard makes p's directory-made card follow p.CardNumber, which is
+// what the directory says now. lenient refuses nothing: a number that cannot
+// be used is set aside.
+//
+// The older directory-made card goes in the same transaction as the new one
+// comes (REQUIREMENTS K4); cards made by hand are never touched (K5).
+func (w *work) directoryCard(p *PersonRow, lenient bool) error {
+	raw := strings.TrimSpace(p.CardNumber)
+	cards, err := w.tx.Cards([]string{p.ID})
+	if err != nil {
+		return err
+	}
+	cards = slices.DeleteFunc(cards, func(c Card) bool { return c.Origin != OriginDirectory })
+	if raw == "" || w.sentinel(raw) {
+		return w.noNumber(p, cards)
+	}
+	if raw == p.CardLast && p.CardState != CardSetAside && p.CardState != CardNone {
+		if p.CardState == CardKept { // the directory sends it again
+			p.CardState = CardIssued
+			if len(cards) == 0 {
+				p.CardState = CardDeleted
+			}
+		}
+		return nil
+	}
+	badge, n, linked, reason, err := w.resolve(p, raw)
+	if err != nil {
+		return err
+	}
+	if reason != "" {
+		if !lenient && raw != p.CardLast {
+			return &Invalid{ScimType: InvalidValue, Attr: cardAttr, Detail: "the card number " + reason}
+		}
+		if err := w.dropCards(cards); err != nil {
+			return err
+		}
+		p.CardLast, p.CardState, p.CardText = raw, CardSetAside, "the card number "+reason
+		return nil
+	}
+	p.CardLast, p.CardState, p.CardText = raw, CardIssued, ""
+	same := func(c Card) bool { return c.Bits == n.Bits }
+	if i := slices.IndexFunc(cards, same); i >= 0 { // another spelling of the same card
+		return w.dropCards(slices.DeleteFunc(cards, same))
+	}
+	if err := w.dropCards(cards); err != nil {
+		return err
+	}
+	if linked {
+		p.CardState, p.CardText = CardLinked, "the person has a card of this number that was made by hand"
+		return nil
+	}
+	card := Card{
+		ID: w.s.newID(w.now), Org: w.org.ID, Person: p.ID, Origin: OriginDirectory,
+		Status: access.CredentialActive, BadgeType: badge.ID, Format: n.Format, Bits: n.Bits,
+		Facility: n.Facility, Number: n.Number, Shared: badge.Shared, Created: w.now,
+	}
+	w.note("card "+card.ID, nil, mask(card))
+	return w.tx.PutCard(card)
+}
+
+// noNumber does what the organisation wants once the directory has no number
+// for p any more (REQUIREMENTS K6).
+func (w *work) noNumber(p *PersonRow, cards []Card) error {
+	switch {
+	case w.org.CardRemoval == RemovalRevoke:
+		p.CardLast, p.CardState, p.CardText = "", CardNone, ""
+		return w.dropCards(cards)
+	case len(cards) > 0:
+		p.CardState, p.CardText = CardKept, "the directory removed the number; the card stays until an admin deletes it"
+	default:
+		p.CardState, p.CardText = CardNone, ""
+	}
+	return nil
+}
+
+func (w *work) dropCards(cards []Card) error {
+	for _, c := range cards {
+		w.note("card "+c.ID, mask(c), nil)
+		if err := w.tx.DeleteCard(w.org.ID, c.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *work) sentinel(raw string) bool {
+	return slices.ContainsFunc(w.org.Sentinels, func(s string) bool { return strings.EqualFold(strings.TrimSpace(s), raw) })
+}
+
+// badge finds a badge type: the default one where id is empty.
+func (w *work) badge(id string) (BadgeType, error) {
+	types, err := w.tx.BadgeTypes(w.org.ID)
+	if err != nil {
+		return BadgeType{}, err
+	}
+	for _, b := range types {
+		if b.ID == id || id == "" && b.Default {
+			return b, nil
+		}
+	}
+	if id == "" {
+		return BadgeType{}, fmt.Errorf("cloud: organisation %s has no default badge type", w.org.ID)
+	}
+	return BadgeType{}, invalid("badge_type", "there is no badge type %.64q", id)
+}
+
+// resolve reads a card number of the directory: linked says that p has that
+// card by hand already, reason why the number cannot be used.
+func (w *work) resolve(p *PersonRow, raw string) (badge BadgeType, n number, linked bool, reason string, err error) {
+	if badge, err = w.badge(""); err != nil {
+		return badge, n, false, "", err
+	}
+	n, bad := parseNumber(w.s.formats, badge, raw)
+	if bad != nil {
+		return badge, n, false, bad.Error(), nil
+	}
+	holders, err := w.tx.CardsByBits(w.org.ID, n.Bits)
+	if err != nil {
+		return badge, n, false, "", err
+	}
+	for _, c := range holders {
+		switch {
+		case c.Person == p.ID:
+			linked = linked || c.Origin == OriginManual
+		case !c.Shared || !badge.Shared:
+			reason = "is another person's"
+		}
+	}
+	if linked { // it is in use by both, as an admin decided
+		reason = ""
+	}
+	return badge, n, linked, reason, nil
+}
+
+// mask is c for people.
+func mask(c Card) string { return access.MaskCard(c.credential()) }
+
+// masked fills in what people see of c.
+func masked(c Card) Card {
+	c.Masked = mask(c)
+	return c
+}

@@ -1,0 +1,441 @@
+package cloud
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"latchkey/access"
+)
+
+func (g GroupRow) group(tx Tx) (Group, error) {
+	attrs, err := decodeAttrs(g.Doc)
+	if err != nil {
+		return Group{}, err
+	}
+	n, err := tx.CountMembers(g.ID)
+	return Group{ID: g.ID, Attrs: attrs, Members: n, Created: g.Created, Modified: g.Modified, Version: g.Version}, err
+}
+
+// Group returns one group: ErrNotFound.
+func (s *Service) Group(ctx context.Context, c Caller, id string) (Group, error) {
+	var g Group
+	err := s.store.View(ctx, func(tx Tx) error {
+		row, err := tx.Group(c.Org, id)
+		if err != nil {
+			return err
+		}
+		g, err = row.group(tx)
+		return err
+	})
+	return g, err
+}
+
+// Groups returns a page of groups and how many there are in all.
+func (s *Service) Groups(ctx context.Context, c Caller, q Query) (groups []Group, total int, err error) {
+	f := find(c.Org, q.Terms)
+	err = s.store.View(ctx, func(tx Tx) error {
+		groups, total = nil, 0
+		start, count := q.window()
+		plain := q.Match == nil && q.SortBy == ""
+		if plain {
+			if total, err = tx.CountGroups(f); err != nil || count == 0 || start >= total {
+				return err
+			}
+		} else {
+			start, count = 0, -1
+		}
+		rows, err := tx.FindGroups(f, start, count)
+		if err != nil {
+			return err
+		}
+		var all []Group
+		for _, row := range rows {
+			g, err := row.group(tx)
+			if err != nil {
+				return err
+			}
+			if q.Match == nil || q.Match(g.Attrs, g.ID) {
+				all = append(all, g)
+			}
+		}
+		if plain {
+			groups = all
+			return nil
+		}
+		total = len(all)
+		if q.SortBy != "" {
+			sortBy(q, all, func(g Group) map[string]any { return g.Attrs })
+		}
+		groups = page(q, all)
+		return nil
+	})
+	return groups, total, err
+}
+
+// CreateGroup stores a group and its members: *Invalid, *Conflict. A member
+// that is no user yet counts once there is a user of that id.
+func (s *Service) CreateGroup(ctx context.Context, c Caller, attrs map[string]any, members []string) (Group, error) {
+	var g Group
+	err := s.update(ctx, c.Org, act{by: c.actor(), what: "create group", name: text(attrs["displayName"])}, func(w *work) error {
+		next, err := clone(attrs)
+		if err != nil {
+			return err
+		}
+		row := GroupRow{ID: s.newID(w.now), Org: c.Org, Created: w.now, Modified: w.now}
+		w.act.object = row.ID
+		e := &GroupEdit{Attrs: next, w: w, id: row.ID}
+		if err := w.putGroup(&row, nil, next); err != nil {
+			return err
+		}
+		if err := e.Add(members...); err != nil {
+			return err
+		}
+		if err := e.follow(); err != nil {
+			return err
+		}
+		g, err = row.group(w.tx)
+		return err
+	})
+	return g, err
+}
+
+// UpdateGroup changes a group by edit, inside the transaction. An edit that
+// changes nothing leaves the version as it is. ErrNotFound, ErrPrecondition,
+// *Invalid, *Conflict, and whatever edit returns.
+func (s *Service) UpdateGroup(ctx context.Context, c Caller, id, ifMatch string, edit func(*GroupEdit) error) (Group, error) {
+	var g Group
+	err := s.update(ctx, c.Org, act{by: c.actor(), what: "update group", object: id}, func(w *work) error {
+		row, err := w.tx.Group(c.Org, id)
+		if err != nil {
+			return err
+		}
+		w.act.name = row.DisplayName
+		if err := checkVersion(ifMatch, row.Version); err != nil {
+			return err
+		}
+		old, err := decodeAttrs(row.Doc)
+		if err != nil {
+			return err
+		}
+		e := &GroupEdit{w: w, id: id}
+		if e.Attrs, err = decodeAttrs(row.Doc); err != nil {
+			return err
+		}
+		if err := edit(e); err != nil {
+			return err
+		}
+		next, err := clone(e.Attrs)
+		if err != nil {
+			return err
+		}
+		version := row.Version
+		if err := w.putGroup(&row, old, next); err != nil {
+			return err
+		}
+		if len(e.touched) > 0 && row.Version == version {
+			row.Version++
+			row.Modified = w.now
+			if err := w.tx.PutGroup(row); err != nil {
+				return err
+			}
+		}
+		if err := e.follow(); err != nil {
+			return err
+		}
+		g, err = row.group(w.tx)
+		return err
+	})
+	return g, err
+}
+
+// putGroup stores next as the document of row, which held old (nil: a new
+// group), and binds what waited for a group of that name.
+func (w *work) putGroup(row *GroupRow, old, next map[string]any) error {
+	for key := range next {
+		if strings.EqualFold(key, "members") {
+			delete(next, key)
+		}
+	}
+	normalise(old, next, false)
+	name := text(next["displayName"])
+	if strings.TrimSpace(name) == "" {
+		return &Invalid{ScimType: InvalidValue, Attr: "displayName", Detail: "is required"}
+	}
+	doc, err := encodeAttrs(next)
+	if err != nil {
+		return err
+	}
+	if old != nil && string(doc) == string(row.Doc) {
+		return nil
+	}
+	externalID := text(next["externalId"])
+	for _, t := range []Term{{"displayName", name}, {"externalId", externalID}} {
+		if t.Value == "" {
+			continue
+		}
+		others, err := w.tx.FindGroups(find(w.org.ID, []Term{t}), 0, 2)
+		if err != nil {
+			return err
+		}
+		for _, other := range others {
+			if other.ID != row.ID {
+				return &Conflict{Attr: t.Attr, Value: t.Value, ID: other.ID}
+			}
+		}
+	}
+	for path, ch := range differences(old, next) {
+		w.note(path, ch.Before, ch.After)
+	}
+	renamed := row.DisplayName != name
+	row.DisplayName, row.ExternalID, row.Doc, row.Modified = name, externalID, doc, w.now
+	row.Version++
+	if err := w.tx.PutGroup(*row); err != nil {
+		return err
+	}
+	if !renamed {
+		return nil
+	}
+	waited := false
+	err = w.rebind(func(displayName, id string) string {
+		if id == "" && fold(displayName) == fold(name) {
+			waited = true
+			return row.ID
+		}
+		return id
+	})
+	if err != nil || !waited {
+		return err
+	}
+	members, err := w.tx.MemberIDs(row.ID, "", 0)
+	for _, id := range members {
+		w.people[id] = true
+	}
+	return err
+}
+
+// rebind changes what rules and pilots are bound to. change gets a displayName
+// and the id that it is bound to, and returns the id it should be bound to.
+func (w *work) rebind(change func(displayName, id string) string) error {
+	sites, err := w.tx.Sites(w.org.ID)
+	if err != nil {
+		return err
+	}
+	for _, site := range sites {
+		dirty := false
+		for i, name := range site.Pilot {
+			if id := change(name, site.PilotIDs[i]); id != site.PilotIDs[i] {
+				site.PilotIDs[i], dirty = id, true
+			}
+		}
+		if dirty {
+			if err := w.tx.PutSite(site); err != nil {
+				return err
+			}
+		}
+		rules, err := w.tx.Rules(site.ID)
+		if err != nil {
+			return err
+		}
+		for _, r := range rules {
+			bound := false
+			for i, c := range r.Conditions {
+				if c.Attr != "" || c.Group == "" {
+					continue
+				}
+				if id := change(c.Group, c.GroupID); id != c.GroupID {
+					r.Conditions[i].GroupID, bound = id, true
+				}
+			}
+			if bound {
+				if err := w.tx.PutRule(r); err != nil {
+					return err
+				}
+			}
+			dirty = dirty || bound
+		}
+		if dirty {
+			w.config = true
+		}
+	}
+	return nil
+}
+
+// DeleteGroup removes a group; its members stay, without what only this group
+// gave them. A rule that was bound to it waits again for a group of the name
+// that it was given.
+func (s *Service) DeleteGroup(ctx context.Context, c Caller, id, ifMatch string) error {
+	return s.update(ctx, c.Org, act{by: c.actor(), what: "delete group", object: id}, func(w *work) error {
+		row, err := w.tx.Group(c.Org, id)
+		if err != nil {
+			return err
+		}
+		w.act.name = row.DisplayName
+		if err := checkVersion(ifMatch, row.Version); err != nil {
+			return err
+		}
+		e := &GroupEdit{w: w, id: id}
+		if err := e.Replace(nil); err != nil {
+			return err
+		}
+		if err := e.follow(); err != nil {
+			return err
+		}
+		w.note("displayName", row.DisplayName, nil)
+		if err := w.tx.DeleteGroup(c.Org, id); err != nil {
+			return err
+		}
+		return w.rebind(func(_, bound string) string {
+			if bound == id {
+				return ""
+			}
+			return bound
+		})
+	})
+}
+
+// Members lists at most limit members of a group by id, those after the id
+// after; limit below 1 is all. ErrNotFound.
+func (s *Service) Members(ctx context.Context, c Caller, id, after string, limit int) ([]Member, error) {
+	var members []Member
+	err := s.store.View(ctx, func(tx Tx) error {
+		if _, err := tx.Group(c.Org, id); err != nil {
+			return err
+		}
+		var err error
+		members, err = tx.Members(id, after, limit)
+		return err
+	})
+	return members, err
+}
+
+// GroupsOf lists the groups that a user is a direct member of.
+func (s *Service) GroupsOf(ctx context.Context, c Caller, user string) ([]Member, error) {
+	var groups []Member
+	err := s.store.View(ctx, func(tx Tx) error {
+		_, err := scimPerson(tx, c.Org, user)
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if err == nil {
+			groups, err = tx.GroupsOf(user)
+		}
+		return err
+	})
+	return groups, err
+}
+
+// A GroupEdit is a group inside UpdateGroup's transaction. Its methods are set
+// operations on stored rows, so that edits of one group in parallel lose
+// nothing (REQUIREMENTS D11).
+type GroupEdit struct {
+	Attrs map[string]any // the document; what stands there after the edit is stored
+
+	w       *work
+	id      string
+	touched map[string]bool // members that came or went: true came
+}
+
+func (e *GroupEdit) touch(id string, came bool) {
+	if e.touched == nil {
+		e.touched = map[string]bool{}
+	}
+	if was, ok := e.touched[id]; ok && was != came {
+		delete(e.touched, id) // there and back
+		return
+	}
+	e.touched[id] = came
+}
+
+// Add puts members in; those that are in stay in.
+func (e *GroupEdit) Add(ids ...string) error {
+	for _, id := range ids {
+		if id == "" || len(id) > access.MaxID {
+			return &Invalid{ScimType: InvalidValue, Attr: "members", Detail: "a member has no usable value"}
+		}
+		added, err := e.w.tx.AddMember(e.id, id)
+		if err != nil {
+			return err
+		}
+		if added {
+			e.touch(id, true)
+		}
+	}
+	return nil
+}
+
+// Remove takes members out; those that are not in stay out.
+func (e *GroupEdit) Remove(ids ...string) error {
+	for _, id := range ids {
+		removed, err := e.w.tx.RemoveMember(e.id, id)
+		if err != nil {
+			return err
+		}
+		if removed {
+			e.touch(id, false)
+		}
+	}
+	return nil
+}
+
+// Replace makes ids the members.
+func (e *GroupEdit) Replace(ids []string) error {
+	have, err := e.Members()
+	if err != nil {
+		return err
+	}
+	keep := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		keep[id] = true
+	}
+	gone := slices.DeleteFunc(have, func(id string) bool { return keep[id] })
+	if err := e.Remove(gone...); err != nil {
+		return err
+	}
+	return e.Add(ids...)
+}
+
+// Has reports whether id is a member.
+func (e *GroupEdit) Has(id string) (bool, error) { return e.w.tx.IsMember(e.id, id) }
+
+// Members lists all members by id.
+func (e *GroupEdit) Members() ([]string, error) { return e.w.tx.MemberIDs(e.id, "", 0) }
+
+// follow lets the access of those follow who came or went.
+func (e *GroupEdit) follow() error {
+	if len(e.touched) == 0 {
+		return nil
+	}
+	var came, went []string
+	for id, in := range e.touched {
+		if in {
+			came = append(came, id)
+		} else {
+			went = append(went, id)
+		}
+	}
+	e.w.noteMembers("members added", came)
+	e.w.noteMembers("members removed", went)
+	asked, err := e.w.referenced(e.id)
+	if err != nil || !asked {
+		return err
+	}
+	for id := range e.touched {
+		e.w.people[id] = true
+	}
+	return nil
+}
+
+// noteMembers records who came or went, by id; of very many only how many.
+func (w *work) noteMembers(field string, ids []string) {
+	if len(ids) == 0 {
+		return
+	}
+	slices.Sort(ids)
+	if len(ids) > 100 {
+		w.note(field, nil, len(ids))
+		return
+	}
+	w.note(field, nil, ids)
+}

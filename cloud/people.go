@@ -1,0 +1,400 @@
+package cloud
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"latchkey/access"
+)
+
+// People lists a page of people, oldest first.
+func (s *Service) People(ctx context.Context, org string, q PeopleQuery) ([]Person, error) {
+	var all []Person
+	limit := min(q.Limit, 500)
+	if limit < 1 {
+		limit = 100
+	}
+	err := s.store.View(ctx, func(tx Tx) error {
+		all = nil
+		o, err := tx.Org(org)
+		if err != nil {
+			return err
+		}
+		var rows []PersonRow
+		if q.Search == "" {
+			if rows, err = tx.FindPeople(Find{Org: org, After: q.After}, 0, limit); err != nil {
+				return err
+			}
+		} else {
+			for _, attr := range []string{"userName", "emails.value", "cardNumber", "displayName", "id"} {
+				f := find(org, []Term{{attr, strings.TrimSpace(q.Search)}})
+				f.Origin, f.After = "", q.After
+				some, err := tx.FindPeople(f, 0, limit)
+				if err != nil {
+					return err
+				}
+				rows = append(rows, some...)
+			}
+			slices.SortFunc(rows, func(a, b PersonRow) int { return strings.Compare(a.ID, b.ID) })
+			rows = slices.CompactFunc(rows, func(a, b PersonRow) bool { return a.ID == b.ID })
+			rows = rows[:min(limit, len(rows))]
+		}
+		var ids []string
+		for _, row := range rows {
+			ids = append(ids, row.ID)
+		}
+		for chunk := range slices.Chunk(ids, batch) {
+			some, err := s.details(tx, o, chunk)
+			if err != nil {
+				return err
+			}
+			all = append(all, some...)
+		}
+		return nil
+	})
+	return all, err
+}
+
+// Person returns one person with all that concerns them: ErrNotFound.
+func (s *Service) Person(ctx context.Context, org, id string) (Person, error) {
+	var p Person
+	err := s.store.View(ctx, func(tx Tx) error {
+		o, err := tx.Org(org)
+		if err != nil {
+			return err
+		}
+		p, err = s.detail(tx, o, id)
+		return err
+	})
+	return p, err
+}
+
+func (s *Service) detail(tx Tx, o Org, id string) (Person, error) {
+	all, err := s.details(tx, o, []string{id})
+	if err != nil {
+		return Person{}, err
+	}
+	if len(all) == 0 {
+		return Person{}, ErrNotFound
+	}
+	return all[0], nil
+}
+
+func (s *Service) details(tx Tx, o Org, ids []string) ([]Person, error) {
+	w := &work{s: s, tx: tx, org: o, config: true} // reads, and keeps nothing
+	views, err := w.load(ids)
+	if err != nil {
+		return nil, err
+	}
+	var all []Person
+	for _, id := range ids {
+		v := views[id]
+		if v == nil {
+			continue
+		}
+		p := Person{
+			ID: v.ID, Origin: v.Origin, UserName: v.UserName, Name: v.Name, Kind: v.Kind, State: v.State(),
+			Suspended: v.Suspended, CardState: v.CardState, CardText: v.CardText, Issues: v.Issues,
+			Created: v.Created, Modified: v.Modified, Cards: []Card{}, Sites: []PersonSite{}, Attributes: map[string]string{},
+		}
+		for _, c := range v.Cards {
+			p.Cards = append(p.Cards, masked(c))
+		}
+		sites := map[string]*PersonSite{}
+		at := func(site string) *PersonSite {
+			if sites[site] == nil {
+				sites[site] = &PersonSite{Site: site, Groups: []string{}}
+			}
+			return sites[site]
+		}
+		for site, groups := range v.Manual {
+			at(site).Manual = groups
+		}
+		for site, out := range v.Outcome {
+			ps := at(site)
+			ps.Rule, ps.Role, ps.Mobile = out.Rule, out.Role, Mobile{BLE: out.BLE, Wallet: out.Wallet}
+			ps.Groups = append(ps.Groups, out.Groups...)
+		}
+		for _, ps := range sites {
+			p.Sites = append(p.Sites, *ps)
+		}
+		slices.SortFunc(p.Sites, func(a, b PersonSite) int { return strings.Compare(a.Site, b.Site) })
+		groups, err := tx.GroupsOf(id)
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range groups {
+			p.Directory = append(p.Directory, g.Display)
+		}
+		for path, value := range flatten(v.Attrs) {
+			p.Attributes[path] = shown(path, value)
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+// CreatePerson makes somebody whom no directory knows, such as a visitor. Rules
+// are about people from the directory: this one gets access by hand.
+func (s *Service) CreatePerson(ctx context.Context, by Actor, org string, n NewPerson) (Person, error) {
+	var p Person
+	err := s.update(ctx, org, act{by: by, what: "create person", name: n.Name}, func(w *work) error {
+		row := PersonRow{ID: s.newID(w.now), Org: org, Origin: OriginManual, Active: true, Created: w.now}
+		w.act.object = row.ID
+		patch := PersonPatch{Name: &n.Name, Kind: &n.Kind}
+		if n.Kind == "" {
+			patch.Kind = new(access.KindFull)
+		}
+		if n.Email != "" {
+			patch.Email = &n.Email
+		}
+		if err := w.patchPerson(&row, patch); err != nil {
+			return err
+		}
+		var err error
+		p, err = s.detail(w.tx, w.org, row.ID)
+		return err
+	})
+	return p, err
+}
+
+// PatchPerson changes a person by hand. What the directory says of somebody is
+// the directory's; suspending is an admin's and outlasts what the directory
+// says. ErrNotFound, *Invalid.
+func (s *Service) PatchPerson(ctx context.Context, by Actor, org, id string, patch PersonPatch) (Person, error) {
+	var p Person
+	err := s.update(ctx, org, act{by: by, what: "change person", object: id}, func(w *work) error {
+		row, err := w.tx.Person(org, id)
+		if err != nil {
+			return err
+		}
+		w.act.name = row.Name
+		if row.Origin == OriginDirectory && (patch.Name != nil || patch.Email != nil || patch.Kind != nil) {
+			return &Invalid{ScimType: Mutability, Attr: "name", Detail: "name, email and kind of this person come from the directory"}
+		}
+		if err := w.patchPerson(&row, patch); err != nil {
+			return err
+		}
+		p, err = s.detail(w.tx, w.org, id)
+		return err
+	})
+	return p, err
+}
+
+func (w *work) patchPerson(row *PersonRow, p PersonPatch) error {
+	if p.Name != nil {
+		if strings.TrimSpace(*p.Name) == "" {
+			return invalid("name", "is required")
+		}
+		if err := checkLabel("name", *p.Name); err != nil {
+			return err
+		}
+	}
+	if p.Kind != nil && *p.Kind != access.KindFull && *p.Kind != access.KindSmartbox {
+		return invalid("kind", "want FULL or SMARTBOX")
+	}
+	set(w, "name", &row.Name, p.Name)
+	set(w, "kind", &row.Kind, p.Kind)
+	set(w, "suspended", &row.Suspended, p.Suspended)
+	if p.Email != nil {
+		if err := checkLabel("email", *p.Email); err != nil {
+			return err
+		}
+		row.Emails = nil
+		if *p.Email != "" {
+			row.Emails = []string{fold(*p.Email)}
+		}
+		w.note("email", nil, *p.Email)
+	}
+	if w.changes == nil {
+		return nil
+	}
+	if row.Origin == OriginManual {
+		attrs := map[string]any{"displayName": row.Name}
+		if len(row.Emails) > 0 {
+			attrs["emails"] = []any{map[string]any{"value": row.Emails[0]}}
+		}
+		doc, err := encodeAttrs(attrs)
+		if err != nil {
+			return err
+		}
+		row.Doc, row.Modified = doc, w.now
+		row.Version++
+	}
+	w.people[row.ID] = true
+	return w.tx.PutPerson(*row)
+}
+
+// DeletePerson removes a person with cards, memberships and what sites hold. A
+// directory that still has them makes them anew.
+func (s *Service) DeletePerson(ctx context.Context, by Actor, org, id string) error {
+	return s.update(ctx, org, act{by: by, what: "delete person", object: id}, func(w *work) error {
+		row, err := w.tx.Person(org, id)
+		if err != nil {
+			return err
+		}
+		return w.deletePerson(row)
+	})
+}
+
+// AddCard makes a card by hand, which provisioning never touches (REQUIREMENTS
+// K5). *Invalid; *Conflict where the number is in use.
+func (s *Service) AddCard(ctx context.Context, by Actor, org, person string, n NewCard) (Card, error) {
+	var card Card
+	err := s.update(ctx, org, act{by: by, what: "add card", object: person}, func(w *work) error {
+		row, err := w.tx.Person(org, person)
+		if err != nil {
+			return err
+		}
+		w.act.name = row.Name
+		badge, err := w.badge(n.BadgeType)
+		if err != nil {
+			return err
+		}
+		num, bad := parseNumber(s.formats, badge, n.Number)
+		if bad != nil {
+			return invalid("number", "the card number %v", bad)
+		}
+		holders, err := w.tx.CardsByBits(org, num.Bits)
+		if err != nil {
+			return err
+		}
+		for _, c := range holders {
+			if c.Person == person || !c.Shared || !badge.Shared {
+				return &Conflict{Attr: "number", ID: c.ID}
+			}
+		}
+		card = Card{
+			ID: s.newID(w.now), Org: org, Person: person, Origin: OriginManual, Status: access.CredentialActive,
+			BadgeType: badge.ID, Format: num.Format, Bits: num.Bits, Facility: num.Facility, Number: num.Number,
+			Shared: badge.Shared, ValidFrom: n.ValidFrom, ValidUntil: n.ValidUntil, Created: w.now,
+		}
+		if err := checkCard(card); err != nil {
+			return err
+		}
+		card = masked(card)
+		w.note("card "+card.ID, nil, card.Masked)
+		w.people[person] = true
+		return w.tx.PutCard(card)
+	})
+	return card, err
+}
+
+func checkCard(c Card) error {
+	if c.ValidUntil != 0 && c.ValidUntil <= c.ValidFrom {
+		return invalid("valid_until", "is not after valid_from")
+	}
+	return checkRecord(c.credential())
+}
+
+// PatchCard suspends, resumes or limits a card: ErrNotFound, *Invalid.
+func (s *Service) PatchCard(ctx context.Context, by Actor, org, id string, p CardPatch) (Card, error) {
+	var card Card
+	err := s.update(ctx, org, act{by: by, what: "change card", object: id}, func(w *work) error {
+		var err error
+		if card, err = w.tx.Card(org, id); err != nil {
+			return err
+		}
+		if p.Status != nil && *p.Status != access.CredentialActive && *p.Status != access.CredentialSuspended {
+			return invalid("status", "want active or suspended")
+		}
+		set(w, "status", &card.Status, p.Status)
+		set(w, "valid_from", &card.ValidFrom, p.ValidFrom)
+		set(w, "valid_until", &card.ValidUntil, p.ValidUntil)
+		if err := checkCard(card); err != nil {
+			return err
+		}
+		card = masked(card)
+		if w.changes == nil {
+			return nil
+		}
+		w.people[card.Person] = true
+		return w.tx.PutCard(card)
+	})
+	return card, err
+}
+
+// DeleteCard removes a card. One that the directory made comes back only with
+// a changed number (REQUIREMENTS K9).
+func (s *Service) DeleteCard(ctx context.Context, by Actor, org, id string) error {
+	return s.update(ctx, org, act{by: by, what: "delete card", object: id}, func(w *work) error {
+		card, err := w.tx.Card(org, id)
+		if err != nil {
+			return err
+		}
+		if err := w.dropCards([]Card{card}); err != nil {
+			return err
+		}
+		w.people[card.Person] = true
+		row, err := w.tx.Person(org, card.Person)
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		linked := false
+		if row.CardState == CardLinked {
+			if badge, err := w.badge(""); err != nil {
+				return err
+			} else if n, bad := parseNumber(s.formats, badge, row.CardLast); bad == nil {
+				linked = n.Bits == card.Bits
+			}
+		}
+		switch {
+		case card.Origin == OriginDirectory && row.CardState == CardKept:
+			row.CardState, row.CardText = CardNone, ""
+		case card.Origin == OriginDirectory, linked:
+			row.CardState, row.CardText = CardDeleted, "an admin deleted the card of this number; a changed number makes a new one"
+		default:
+			return nil
+		}
+		return w.tx.PutPerson(row)
+	})
+}
+
+// AddMembership puts a person into an access group by hand; the rules never
+// take that away. ErrNotFound.
+func (s *Service) AddMembership(ctx context.Context, by Actor, org, person, site, group string) error {
+	return s.membership(ctx, by, org, person, site, group, true)
+}
+
+// RemoveMembership takes away what AddMembership gave. What a rule gives
+// stays: ErrNotFound where nothing was given by hand.
+func (s *Service) RemoveMembership(ctx context.Context, by Actor, org, person, site, group string) error {
+	return s.membership(ctx, by, org, person, site, group, false)
+}
+
+func (s *Service) membership(ctx context.Context, by Actor, org, person, site, group string, add bool) error {
+	a := act{by: by, what: "remove membership", object: person}
+	if add {
+		a.what = "add membership"
+	}
+	return s.update(ctx, org, a, func(w *work) error {
+		row, err := w.tx.Person(org, person)
+		if err != nil {
+			return err
+		}
+		w.act.name = row.Name
+		if _, err := property(w.tx, org, site); err != nil {
+			return err
+		}
+		m := ManualMember{Person: person, Site: site, Group: group}
+		w.people[person] = true
+		if !add {
+			w.note("group "+site+"/"+group, "member", nil)
+			return w.tx.DeleteManualMember(m)
+		}
+		groups, err := w.tx.Items(site, access.KindGroup)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(groups, func(it Item) bool { return it.ID == group }) {
+			return ErrNotFound
+		}
+		w.note("group "+site+"/"+group, nil, "member")
+		return w.tx.PutManualMember(m)
+	})
+}

@@ -1,0 +1,291 @@
+package cloud
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"latchkey/access"
+	"latchkey/delta"
+)
+
+// payloadBudget is how much of delta.MaxPayload the changes of one message may
+// take, in bytes; the rest is for its header.
+const payloadBudget = delta.MaxPayload - 2<<10
+
+// An edit is one record that a site must store or forget.
+type edit struct {
+	ref   access.Ref
+	owner string
+	old   []byte // canonical, nil where the site has none
+	next  []byte // canonical, nil to forget it
+	deny  []access.Ref
+}
+
+func (e *edit) change() delta.Change {
+	if e.next == nil {
+		return delta.Del(e.ref)
+	}
+	return delta.Change{Op: delta.OpPut, Ref: e.ref, Record: e.next}
+}
+
+// size is at least what e takes in a payload, in bytes.
+func (e *edit) size() int {
+	const frame = 64 // names, quotes and commas of one change or ref
+	n := frame + quoted(e.ref) + len(e.next)
+	for _, r := range e.deny {
+		n += frame + quoted(r)
+	}
+	return n
+}
+
+// quoted is at most what the texts of r take as JSON.
+func quoted(r access.Ref) int { return len(r.Kind) + 6*len(r.Key) }
+
+// loses says whether e takes access away.
+func (e *edit) loses() bool { return e.next == nil || len(e.deny) > 0 }
+
+// compare is the difference between what a site has and what it should have,
+// removals first. have maps refs to canonical records; owner is whose they
+// are. grants lists the site's grants, by which a narrowed schedule or door is
+// denied.
+func compare(owner string, have map[access.Ref][]byte, want []access.Record, grants []access.Grant) ([]edit, error) {
+	var edits []edit
+	wanted := make(map[access.Ref]bool, len(want))
+	for _, r := range want {
+		next, err := delta.Canonical(r)
+		if err != nil {
+			return nil, err
+		}
+		ref := r.Ref()
+		if wanted[ref] {
+			return nil, fmt.Errorf("cloud: %s is wanted twice", ref.Kind)
+		}
+		wanted[ref] = true
+		old, ok := have[ref]
+		switch {
+		case !ok:
+			edits = append(edits, edit{ref: ref, owner: owner, next: next})
+		case !bytes.Equal(old, next):
+			deny, err := narrowing(old, r, grants)
+			if err != nil {
+				return nil, err
+			}
+			edits = append(edits, edit{ref: ref, owner: owner, old: old, next: next, deny: deny})
+		}
+	}
+	for ref, old := range have {
+		if !wanted[ref] {
+			edits = append(edits, edit{ref: ref, owner: owner, old: old, deny: removal(ref, grants)})
+		}
+	}
+	slices.SortFunc(edits, inOrder)
+	return edits, nil
+}
+
+// inOrder puts removals first, then goes by kind and key.
+func inOrder(a, b edit) int {
+	gone := func(e edit) int {
+		if e.next == nil {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(gone(a)-gone(b), cmp.Compare(a.ref.Kind, b.ref.Kind), cmp.Compare(a.ref.Key, b.ref.Key))
+}
+
+// removal is what the deny lane names when the record ref goes.
+func removal(ref access.Ref, grants []access.Grant) []access.Ref {
+	switch ref.Kind {
+	case access.KindPerson, access.KindCredential, access.KindMembership, access.KindGrant:
+		return []access.Ref{ref}
+	case access.KindDoor:
+		return grantsOf(grants, func(g access.Grant) bool { return g.Door == ref.Key })
+	case access.KindSchedule:
+		return grantsOf(grants, func(g access.Grant) bool { return g.Schedule == ref.Key })
+	case access.KindGroup:
+		return grantsOf(grants, func(g access.Grant) bool { return g.Group == ref.Key })
+	}
+	return nil
+}
+
+// narrowing is what the deny lane names when the record old becomes next:
+// nothing where nobody loses access by it.
+func narrowing(old []byte, next access.Record, grants []access.Grant) ([]access.Ref, error) {
+	switch next := next.(type) {
+	case access.Person:
+		was, err := read[access.Person](old)
+		// A person of kind FULL opens whatever one of kind SMARTBOX does.
+		if was.State == access.StateActive && next.State != access.StateActive || was.Kind == access.KindFull && next.Kind != access.KindFull {
+			return []access.Ref{next.Ref()}, err
+		}
+		return nil, err
+	case access.Credential:
+		was, err := read[access.Credential](old)
+		if was.Status == access.CredentialActive && next.Status != access.CredentialActive ||
+			was.Person != next.Person || was.Bits != next.Bits ||
+			next.ValidFrom > was.ValidFrom || next.ValidUntil != 0 && (was.ValidUntil == 0 || next.ValidUntil < was.ValidUntil) {
+			return []access.Ref{next.Ref()}, err
+		}
+		return nil, err
+	case access.Schedule:
+		was, err := read[access.Schedule](old)
+		if covers(next, was) {
+			return nil, err
+		}
+		return grantsOf(grants, func(g access.Grant) bool { return g.Schedule == next.ID }), err
+	case access.Door:
+		was, err := read[access.Door](old)
+		if was.Kind == next.Kind || next.Kind == access.DoorKindCabinet {
+			return nil, err // everyone who opens a door of kind door opens cabinets
+		}
+		return grantsOf(grants, func(g access.Grant) bool { return g.Door == next.ID }), err
+	}
+	return nil, nil
+}
+
+func read[T access.Record](doc []byte) (r T, err error) {
+	if err := json.Unmarshal(doc, &r); err != nil {
+		return r, fmt.Errorf("cloud: stored %s: %w", r.Ref().Kind, err)
+	}
+	return r, nil
+}
+
+func grantsOf(grants []access.Grant, which func(access.Grant) bool) []access.Ref {
+	var refs []access.Ref
+	for _, g := range grants {
+		if which(g) {
+			refs = append(refs, g.Ref())
+		}
+	}
+	return refs
+}
+
+// covers says whether whatever opens during small also opens during big.
+func covers(big, small access.Schedule) bool {
+	if big.Zone != small.Zone {
+		return false
+	}
+	for _, day := range big.Holidays {
+		if !slices.Contains(small.Holidays, day) {
+			return false
+		}
+	}
+	const week = 7 * 24 * 60
+	var open [week]bool
+	mark := func(s access.Schedule, do func(minute int)) {
+		for _, iv := range s.Weekly {
+			for m := iv.From; m < iv.To; m++ {
+				if at := iv.Day*24*60 + m; at >= 0 && at < week {
+					do(at)
+				}
+			}
+		}
+	}
+	mark(big, func(m int) { open[m] = true })
+	all := true
+	mark(small, func(m int) { all = all && open[m] })
+	return all
+}
+
+// A unit is edits that stay in one message: all of one person.
+type unit struct{ edits []edit }
+
+func (u *unit) size() (n int) {
+	for i := range u.edits {
+		n += u.edits[i].size()
+	}
+	return n
+}
+
+func (u *unit) loses() bool {
+	return slices.ContainsFunc(u.edits, func(e edit) bool { return e.loses() })
+}
+
+// pack puts units into messages that fit, those that take access away first.
+// A unit too large for one message, which no person's is within the limits of
+// rules and cards, is cut, its removals first.
+func pack(units []unit) [][]edit {
+	slices.SortStableFunc(units, func(a, b unit) int {
+		switch al, bl := a.loses(), b.loses(); {
+		case al == bl:
+			return 0
+		case al:
+			return -1
+		}
+		return 1
+	})
+	var messages [][]edit
+	var room int
+	add := func(edits []edit, size int) {
+		if size > room || len(messages) == 0 {
+			messages = append(messages, nil)
+			room = payloadBudget
+		}
+		last := &messages[len(messages)-1]
+		*last = append(*last, edits...)
+		room -= size
+	}
+	for _, u := range units {
+		if size := u.size(); size <= payloadBudget {
+			add(u.edits, size)
+			continue
+		}
+		for i := range u.edits {
+			add(u.edits[i:i+1], u.edits[i].size())
+		}
+	}
+	for _, m := range messages {
+		slices.SortStableFunc(m, inOrder)
+	}
+	return messages
+}
+
+// appendLog writes units to the site's log and to what the site is to hold,
+// and moves head along.
+func appendLog(tx Tx, site string, head *delta.Head, units []unit, now time.Time) error {
+	for _, edits := range pack(units) {
+		d := &delta.Delta{
+			Header: delta.Header{Type: delta.TypeDelta, Site: site, At: now.UTC()},
+			Epoch:  head.Epoch, Seq: head.Seq + 1, Prev: head.Hash,
+			Digest: head.Digest, Changes: make([]delta.Change, 0, len(edits)),
+		}
+		denied := map[access.Ref]bool{}
+		for i := range edits {
+			e := &edits[i]
+			d.Changes = append(d.Changes, e.change())
+			for _, ref := range e.deny {
+				if !denied[ref] {
+					denied[ref] = true
+					d.Deny = append(d.Deny, ref)
+				}
+			}
+			if e.old != nil {
+				d.Digest.Sub(e.ref, e.old)
+			}
+			var err error
+			if e.next == nil {
+				err = tx.DeleteRecord(site, e.ref)
+			} else {
+				d.Digest.Add(e.ref, e.next)
+				err = tx.PutRecord(RecordRow{Site: site, Ref: e.ref, Owner: e.owner, Doc: e.next})
+			}
+			if err != nil {
+				return err
+			}
+		}
+		payload, err := delta.Encode(d)
+		if err != nil {
+			return fmt.Errorf("cloud: site %s: %w", site, err)
+		}
+		hash := delta.HashOf(payload)
+		if err := tx.AppendLog(site, d.Epoch, d.Seq, now, payload, hash); err != nil {
+			return err
+		}
+		head.Seq, head.Hash, head.Digest = d.Seq, hash, d.Digest
+	}
+	return nil
+}

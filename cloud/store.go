@@ -1,0 +1,216 @@
+package cloud
+
+import (
+	"context"
+	"time"
+
+	"latchkey/access"
+	"latchkey/delta"
+	"latchkey/wiegand"
+)
+
+// A Store keeps everything that the cloud knows. Its transactions are
+// serialisable: those that write come one after the other, and one that reads
+// sees one moment.
+type Store interface {
+	// Update runs f in a transaction that is durable when Update returns nil,
+	// and undone when f or Update returns an error.
+	Update(ctx context.Context, f func(Tx) error) error
+	// View runs f on one moment's state; f only reads.
+	View(ctx context.Context, f func(Tx) error) error
+}
+
+// A Tx is one transaction. It is for one goroutine and ends with the function
+// that got it. What is not there is ErrNotFound; lists are then empty. Rows
+// that are put replace those of the same key.
+type Tx interface {
+	Org(id string) (Org, error)
+	Orgs() ([]Org, error)
+	PutOrg(Org) error
+
+	TokenByHash(hash [32]byte) (Token, error)
+	Tokens(org string) ([]Token, error)
+	PutToken(t Token, hash [32]byte) error
+	DeleteToken(org, id string) error
+
+	BadgeTypes(org string) ([]BadgeType, error)
+	PutBadgeType(org string, b BadgeType) error
+	DeleteBadgeType(org, id string) error
+
+	Site(id string) (SiteRow, error)
+	Sites(org string) ([]SiteRow, error) // of every organisation where org is empty; by id
+	PutSite(SiteRow) error
+	Items(site string, kind access.Kind) ([]Item, error) // by id
+	PutItem(site string, kind access.Kind, it Item) error
+	DeleteItem(site string, kind access.Kind, id string) error
+	Rules(site string) ([]Rule, error) // by position
+	PutRule(Rule) error
+	DeleteRule(site, id string) error
+
+	Person(org, id string) (PersonRow, error)
+	People(org string, ids []string) ([]PersonRow, error) // those that exist, by id
+	PersonIDs(org, after string, limit int) ([]string, error)
+	FindPeople(f Find, start, count int) ([]PersonRow, error) // by id; start from 0, count below 0 is no limit
+	CountPeople(f Find) (int, error)
+	PutPerson(PersonRow) error
+	// DeletePerson removes a person with cards, memberships and outcomes, but
+	// not what sites hold of them.
+	DeletePerson(org, id string) error
+
+	Card(org, id string) (Card, error)
+	Cards(people []string) ([]Card, error)                  // by id
+	CardsByBits(org string, b wiegand.Bits) ([]Card, error) // by id
+	PutCard(Card) error
+	DeleteCard(org, id string) error
+
+	ManualMembers(people []string) ([]ManualMember, error)
+	PutManualMember(ManualMember) error
+	DeleteManualMember(ManualMember) error        // ErrNotFound
+	DeleteManualMembers(site, group string) error // of the whole site where group is empty
+	Outcomes(people []string) ([]Outcome, error)
+	PutOutcome(Outcome) error // one that gives nothing and names no rule is removed
+	DeleteOutcomes(site string) error
+
+	Group(org, id string) (GroupRow, error)
+	FindGroups(f Find, start, count int) ([]GroupRow, error)
+	CountGroups(f Find) (int, error)
+	PutGroup(GroupRow) error
+	DeleteGroup(org, id string) error // with its members
+	AddMember(group, member string) (added bool, err error)
+	RemoveMember(group, member string) (removed bool, err error)
+	IsMember(group, member string) (bool, error)
+	MemberIDs(group, after string, limit int) ([]string, error) // limit below 1 is all
+	CountMembers(group string) (int, error)
+	Members(group, after string, limit int) ([]Member, error)
+	GroupsOf(member string) ([]Member, error)
+	GroupIDsOf(members []string) (map[string][]string, error)
+
+	Records(owners []string) ([]RecordRow, error) // at every site
+	SiteRecords(site string) ([]RecordRow, error) // all of one site, by kind and key
+	OwnRecords(site string) ([]RecordRow, error)  // those of no person
+	Owners(site string) ([]string, error)         // people with records there
+	PutRecord(RecordRow) error
+	DeleteRecord(site string, ref access.Ref) error
+
+	AppendLog(site string, epoch uint32, seq uint64, at time.Time, payload []byte, hash delta.Hash) error
+	ReadLog(site string, epoch uint32, after uint64, limit int) ([][]byte, error)
+	LogHash(site string, epoch uint32, seq uint64) (delta.Hash, error)
+	// PruneLog forgets the entries of older epochs and those of this one up to
+	// seq.
+	PruneLog(site string, epoch uint32, seq uint64) error
+
+	SiteState(site string) (SiteState, error) // the zero SiteState where nothing is known yet
+	PutSiteState(site string, st SiteState) error
+
+	LastEvent(site, eventEpoch string) (uint64, error) // 0 where there is none
+	AppendEvent(site, eventEpoch string, e access.Event) error
+	Events(site string, after uint64, limit int) ([]SiteEvent, error)
+	CountEvents(site string) (uint64, error)
+
+	MarkDirty(org, person string) error
+	Dirty(limit int) (org string, people []string, err error) // of one organisation
+	CountDirty(org string) (int, error)
+	ClearDirty(org string, people []string) error
+
+	AppendAudit(AuditEntry) error
+	Audit(org, before string, limit int) ([]AuditEntry, error) // newest first, those with an id below before
+}
+
+// A SiteRow is a property with its place in its stream.
+type SiteRow struct {
+	Property
+	Head    delta.Head
+	Deleted bool // gone for admins; its stream still says so to the agent
+}
+
+// An Item is one door, schedule or access group of a property, as JSON.
+type Item struct {
+	ID  string
+	Doc []byte
+}
+
+// A PersonRow is a person with what must be found by an index beside the
+// document.
+type PersonRow struct {
+	ID         string
+	Org        string
+	Origin     string
+	UserName   string // empty for people made by hand
+	ExternalID string
+	Name       string
+	Active     bool // as the directory says
+	Suspended  bool // by an admin
+	Kind       string
+	CardNumber string // as the directory sends it
+	Manager    string
+	Emails     []string // folded
+	CardLast   string   // the last number that was acted upon
+	CardState  string
+	CardText   string
+	Issues     []Issue
+	Doc        []byte // SCIM attributes
+	Created    time.Time
+	Modified   time.Time
+	Version    int64
+}
+
+// State is what the sites are told.
+func (p PersonRow) State() string {
+	if p.Active && !p.Suspended {
+		return access.StateActive
+	}
+	return access.StateInactive
+}
+
+// A Find selects people or groups by equalities that indexes answer.
+type Find struct {
+	Org    string
+	Origin string // empty is any; people only
+	Terms  []Term // values folded where the attribute ignores case
+	After  string // ids above this
+}
+
+// A ManualMember is a membership that an admin gave.
+type ManualMember struct{ Person, Site, Group string }
+
+// An Outcome is what the rules of a site gave a person. It is kept, because a
+// site whose rules are all gone holds on to what they gave.
+type Outcome struct {
+	Person, Site string
+	Rule         string // empty: none matched
+	Groups       []string
+	Role         string
+	BLE, Wallet  bool
+}
+
+// A GroupRow is a directory group.
+type GroupRow struct {
+	ID          string
+	Org         string
+	DisplayName string
+	ExternalID  string
+	Doc         []byte
+	Created     time.Time
+	Modified    time.Time
+	Version     int64
+}
+
+// A RecordRow is one record that a site holds, or will once it has read its
+// log. Owner is the person whose doing it is, empty for the property's own.
+type RecordRow struct {
+	Site  string
+	Ref   access.Ref
+	Owner string
+	Doc   []byte // canonical
+}
+
+// A SiteState is what a site said last.
+type SiteState struct {
+	HelloAt, UpAt time.Time
+	Software      string
+	Applied       delta.Head
+	Nack          string
+	NackAt        time.Time
+	Proof         []ProofStatus
+	ProofAt       time.Time
+}

@@ -1,0 +1,437 @@
+package cloud
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"latchkey/access"
+	"latchkey/delta"
+)
+
+// batch is how many people's gains one transaction writes: a larger change
+// writes its losses at once and its gains in batches (design, "One change").
+const batch = 500
+
+// An act is who does what, for the audit trail.
+type act struct {
+	by     Actor
+	what   string // "create user"
+	object string // id; set later where it is made by the act
+	name   string
+}
+
+// A work is one transaction on one organisation: what it touches is collected,
+// and the sites' logs follow at its end.
+type work struct {
+	s       *Service
+	tx      Tx
+	org     Org
+	now     time.Time
+	act     act
+	changes map[string]Change // for the audit trail; nil records nothing
+
+	config   bool            // properties, rules or badge types changed
+	people   map[string]bool // whose access is to be worked out anew at every site
+	everyone map[string]bool // sites at which everyone's is
+	own      map[string]bool // sites whose doors, groups, grants, schedules changed
+	backlog  bool            // gains were left for the background
+	appended bool            // a log grew
+}
+
+// update runs f as one transaction of org, lets the sites follow, and records
+// the act. A refusal is recorded too.
+func (s *Service) update(ctx context.Context, org string, a act, f func(*work) error) error {
+	var w *work
+	err := s.store.Update(ctx, func(tx Tx) error {
+		w = &work{
+			s: s, tx: tx, now: stamp(s.now()), act: a,
+			people: map[string]bool{}, everyone: map[string]bool{}, own: map[string]bool{},
+		}
+		var err error
+		if w.org, err = tx.Org(org); err != nil {
+			return err
+		}
+		if err := f(w); err != nil {
+			return err
+		}
+		if err := w.settle(); err != nil {
+			return err
+		}
+		if w.changes == nil {
+			return nil
+		}
+		return tx.AppendAudit(w.entry(nil))
+	})
+	if err == nil {
+		s.wake(w.appended, w.backlog)
+		return nil
+	}
+	if w != nil && w.org.ID != "" && refusal(err) {
+		if auditErr := s.store.Update(ctx, func(tx Tx) error { return tx.AppendAudit(w.entry(err)) }); auditErr != nil {
+			s.log.Error("audit entry of a refusal was not stored", "org", org, "what", a.what, "err", auditErr)
+		}
+	}
+	return err
+}
+
+// refusal says whether err is the answer to a caller rather than a fault.
+func refusal(err error) bool {
+	_, isInvalid := errors.AsType[*Invalid](err)
+	_, isConflict := errors.AsType[*Conflict](err)
+	return isInvalid || isConflict || errors.Is(err, ErrPrecondition)
+}
+
+func (w *work) entry(err error) AuditEntry {
+	e := AuditEntry{
+		ID: w.s.newID(w.now), Org: w.org.ID, At: w.now, Who: w.act.by,
+		What: w.act.what, Object: w.act.object, Name: w.act.name, Changes: w.changes,
+	}
+	if err != nil {
+		e.Error, e.Changes = err.Error(), nil
+	}
+	return e
+}
+
+// note records that field went from before to after.
+func (w *work) note(field string, before, after any) {
+	if w.changes == nil {
+		w.changes = map[string]Change{}
+	}
+	w.changes[field] = Change{Before: before, After: after}
+}
+
+// settle lets the sites follow what the transaction did.
+func (w *work) settle() error {
+	if w.config {
+		w.org.Config++
+		if err := w.tx.PutOrg(w.org); err != nil {
+			return err
+		}
+	}
+	if len(w.people) == 0 && len(w.everyone) == 0 && len(w.own) == 0 {
+		return nil
+	}
+	views, err := w.views()
+	if err != nil {
+		return err
+	}
+	units := map[string][]unit{}
+	for _, site := range slices.Sorted(maps.Keys(w.own)) {
+		edits, err := w.ownEdits(site)
+		if err != nil {
+			return err
+		}
+		for i := range edits { // these need not stay together
+			units[site] = append(units[site], unit{edits[i : i+1]})
+		}
+	}
+	if len(w.people) > 0 {
+		if err := w.refresh(views, slices.Sorted(maps.Keys(w.people)), units); err != nil {
+			return err
+		}
+	}
+	if len(w.everyone) > 0 {
+		all, err := w.tx.PersonIDs(w.org.ID, "", -1)
+		if err != nil {
+			return err
+		}
+		var some []*siteView
+		for _, v := range views {
+			if w.everyone[v.ID] {
+				some = append(some, v)
+			}
+		}
+		// Those of people were worked out just now and need no second look.
+		all = slices.DeleteFunc(all, func(id string) bool { return w.people[id] })
+		if err := w.refresh(some, all, units); err != nil {
+			return err
+		}
+	}
+	for _, site := range slices.Sorted(maps.Keys(units)) {
+		if err := w.write(site, units[site]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write appends units to the log of site.
+func (w *work) write(site string, units []unit) error {
+	if len(units) == 0 {
+		return nil
+	}
+	row, err := w.tx.Site(site)
+	if err != nil {
+		return err
+	}
+	if err := appendLog(w.tx, site, &row.Head, units, w.now); err != nil {
+		return err
+	}
+	w.appended = true
+	return w.tx.PutSite(row)
+}
+
+// refresh works out anew what each of views should hold of the people ids, and
+// adds the difference to units. Of more than a batch of people it adds only
+// what they lose, and leaves the rest to the background.
+func (w *work) refresh(views []*siteView, ids []string, units map[string][]unit) error {
+	bulk := len(ids) > batch
+	for chunk := range slices.Chunk(ids, batch) {
+		people, err := w.load(chunk)
+		if err != nil {
+			return err
+		}
+		rows, err := w.tx.Records(chunk)
+		if err != nil {
+			return err
+		}
+		type place struct{ site, owner string }
+		have := map[place]map[access.Ref][]byte{}
+		for _, r := range rows {
+			at := place{r.Site, r.Owner}
+			if have[at] == nil {
+				have[at] = map[access.Ref][]byte{}
+			}
+			have[at][r.Ref] = r.Doc
+		}
+		for _, id := range chunk {
+			later := false
+			for _, v := range views {
+				var want []access.Record
+				if p := people[id]; p != nil {
+					o := outcome(v, p)
+					if before := p.Outcome[v.ID]; !sameOutcome(before, o) {
+						if err := w.tx.PutOutcome(o); err != nil {
+							return err
+						}
+					}
+					want = desired(v, p, o)
+				}
+				edits, err := compare(id, have[place{v.ID, id}], want, nil)
+				if err != nil {
+					return err
+				}
+				if bulk {
+					n := len(edits)
+					edits = slices.DeleteFunc(edits, func(e edit) bool { return !e.loses() })
+					later = later || len(edits) < n
+				}
+				if len(edits) > 0 {
+					units[v.ID] = append(units[v.ID], unit{edits})
+				}
+			}
+			if later {
+				w.backlog = true
+				if err := w.tx.MarkDirty(w.org.ID, id); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func sameOutcome(a, b Outcome) bool {
+	return a.Rule == b.Rule && slices.Equal(a.Groups, b.Groups) && a.Role == b.Role && a.BLE == b.BLE && a.Wallet == b.Wallet
+}
+
+// load gathers what the rules ask about the people ids. Those who do not exist
+// are not in the map.
+func (w *work) load(ids []string) (map[string]*personView, error) {
+	rows, err := w.tx.People(w.org.ID, ids)
+	if err != nil {
+		return nil, err
+	}
+	people := make(map[string]*personView, len(rows))
+	for _, row := range rows {
+		attrs, err := decodeAttrs(row.Doc)
+		if err != nil {
+			return nil, err
+		}
+		people[row.ID] = &personView{PersonRow: row, Attrs: attrs, Manual: map[string][]string{}, Outcome: map[string]Outcome{}}
+	}
+	groups, err := w.tx.GroupIDsOf(ids)
+	if err != nil {
+		return nil, err
+	}
+	cards, err := w.tx.Cards(ids)
+	if err != nil {
+		return nil, err
+	}
+	manual, err := w.tx.ManualMembers(ids)
+	if err != nil {
+		return nil, err
+	}
+	outcomes, err := w.tx.Outcomes(ids)
+	if err != nil {
+		return nil, err
+	}
+	for id, p := range people {
+		p.Groups = groups[id]
+	}
+	for _, c := range cards {
+		if p := people[c.Person]; p != nil {
+			p.Cards = append(p.Cards, c)
+		}
+	}
+	for _, m := range manual {
+		if p := people[m.Person]; p != nil {
+			p.Manual[m.Site] = append(p.Manual[m.Site], m.Group)
+		}
+	}
+	for _, o := range outcomes {
+		if p := people[o.Person]; p != nil {
+			p.Outcome[o.Site] = o
+		}
+	}
+	return people, nil
+}
+
+// views are the organisation's properties as people's access sees them. They
+// are kept between transactions until the configuration changes.
+func (w *work) views() ([]*siteView, error) {
+	if !w.config {
+		if v := w.s.cachedViews(w.org); v != nil {
+			return v, nil
+		}
+	}
+	sites, err := w.tx.Sites(w.org.ID)
+	if err != nil {
+		return nil, err
+	}
+	views := make([]*siteView, 0, len(sites))
+	for _, site := range sites {
+		v := &siteView{Property: site.Property, Deleted: site.Deleted, Groups: map[string]bool{}}
+		rules, err := w.tx.Rules(site.ID)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rules {
+			if r.Enabled {
+				v.Rules = append(v.Rules, r)
+			}
+		}
+		groups, err := w.tx.Items(site.ID, access.KindGroup)
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range groups {
+			v.Groups[g.ID] = true
+		}
+		views = append(views, v)
+	}
+	if !w.config {
+		w.s.cacheViews(w.org, views)
+	}
+	return views, nil
+}
+
+// referenced says whether any property asks about membership of the directory
+// group id.
+func (w *work) referenced(id string) (bool, error) {
+	views, err := w.views()
+	if err != nil {
+		return false, err
+	}
+	for _, v := range views {
+		if slices.Contains(v.PilotIDs, id) {
+			return true, nil
+		}
+		for _, r := range v.Rules {
+			if slices.ContainsFunc(r.Conditions, func(c Condition) bool { return c.GroupID == id }) {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// ownEdits is the difference in what site holds that is nobody's: doors,
+// groups, grants and schedules.
+func (w *work) ownEdits(site string) ([]edit, error) {
+	rows, err := w.tx.OwnRecords(site)
+	if err != nil {
+		return nil, err
+	}
+	have := make(map[access.Ref][]byte, len(rows))
+	var grants []access.Grant
+	for _, r := range rows {
+		have[r.Ref] = r.Doc
+		if r.Ref.Kind == access.KindGrant {
+			g, err := read[access.Grant](r.Doc)
+			if err != nil {
+				return nil, err
+			}
+			grants = append(grants, g)
+		}
+	}
+	want, err := ownRecords(w.tx, site)
+	if err != nil {
+		return nil, err
+	}
+	return compare("", have, want, grants)
+}
+
+// ownRecords is what site should hold that is nobody's.
+func ownRecords(tx Tx, site string) ([]access.Record, error) {
+	row, err := tx.Site(site)
+	if err != nil || row.Deleted {
+		return nil, err
+	}
+	var want []access.Record
+	doors, err := items[access.Door](tx, site, access.KindDoor)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range doors {
+		want = append(want, d)
+	}
+	schedules, err := items[access.Schedule](tx, site, access.KindSchedule)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range schedules {
+		want = append(want, s)
+	}
+	groups, err := items[AccessGroup](tx, site, access.KindGroup)
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range groups {
+		want = append(want, access.Group{ID: g.ID, Name: g.Name})
+		for _, d := range g.Grants {
+			want = append(want, access.Grant{Group: g.ID, Door: d.Door, Schedule: d.Schedule})
+		}
+	}
+	return want, nil
+}
+
+// items reads the doors, schedules or groups of a property.
+func items[T any](tx Tx, site string, kind access.Kind) ([]T, error) {
+	rows, err := tx.Items(site, kind)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]T, len(rows))
+	for i, row := range rows {
+		if err := json.Unmarshal(row.Doc, &all[i]); err != nil {
+			return nil, fmt.Errorf("cloud: stored %s of %s: %w", kind, site, err)
+		}
+	}
+	return all, nil
+}
+
+// nextEpoch is the epoch of a stream that starts now (design, "Stream").
+func nextEpoch(last uint32, now time.Time) uint32 {
+	return max(last+1, uint32(min(max(now.Unix(), 0), 1<<32-2)))
+}
+
+// startStream gives site a new, empty stream.
+func startStream(row *SiteRow, now time.Time) {
+	row.Head = delta.Head{Epoch: nextEpoch(row.Head.Epoch, now)}
+}
