@@ -60,6 +60,7 @@ const (
 	busyWait      = 100 * time.Millisecond
 	deadShare     = 20                     // dead PDs get one part in so many of the bus's time
 	deadAhead     = 600 * time.Millisecond // of it they may take before they have saved it
+	refuseCRC     = 3                      // NAK 1 in a row, before a PD that never took a CRC is spoken to without
 	bringUpTries  = 3                      // of CAP and ACURXSIZE before the start is made anew
 	restartsMost  = 8                      // in a row, before an online PD counts as offline
 	checksumEvery = 3                      // every so many probes one is closed by the checksum
@@ -128,6 +129,7 @@ type pd struct {
 	probes   int       // unanswered starts in a row
 
 	lastReply []byte  // code and data of the reply to the last command of sequence 0
+	knowsCRC  bool    // has answered a command closed by a CRC: what it refuses now is noise
 	noCRC     bool    // CRC was refused
 	noReceive bool    // ACURXSIZE was met with silence
 	checksum  bool    // close frames with the checksum
@@ -424,11 +426,14 @@ func (b *Bus) Answer(now time.Time, f Frame) (evs []Event, done bool) {
 	case refusal == NAKCheck:
 		p.stats.NAKs++
 		p.nak1++
-		if p.nak1 >= 2 && !p.checksum {
+		switch {
+		case p.checksum || p.knowsCRC:
+			b.miss(now, p) // noise: as good as lost
+		case p.nak1 < refuseCRC:
+			p.due = now
+		default:
 			p.noCRC, p.checksum = true, true
 			b.restart(now, p)
-		} else {
-			b.miss(now, p)
 		}
 	case refusal == NAKSequence:
 		p.stats.NAKs++
@@ -532,10 +537,11 @@ func (b *Bus) miss(now time.Time, p *pd) {
 		if p.misses > 2 {
 			wait = min(retryFirst<<min(p.misses-3, 8), retryMost)
 		}
-		p.due = now.Add(wait)
-		if last := p.lastGood.Add(b.opt.Offline - b.opt.ReplyDelay); last.After(now) {
-			p.due = earlier(p.due, last)
+		last := p.lastGood.Add(b.opt.Offline - b.opt.ReplyDelay)
+		if last.Before(now) {
+			last = now
 		}
+		p.due = earlier(now.Add(wait), last)
 		if p.step == stepReceive && p.misses >= bringUpTries {
 			p.noReceive = true
 			b.restart(now, p)
@@ -556,7 +562,7 @@ func (b *Bus) offline(now time.Time, p *pd) {
 	queue := p.queue
 	p.queue = nil
 	p.stats.Online, p.stats.Since = false, now
-	p.noCRC, p.checksum, p.noReceive = false, false, false
+	p.knowsCRC, p.noCRC, p.checksum, p.noReceive = false, false, false, false // it may be another when it comes back
 	p.misses, p.nak1, p.restarts, p.probes, p.lastNAK = 0, 0, 0, 1, NAKNone
 	p.begin(now.Add(probeFirst))
 	b.emit(now, p, Event{Kind: Offline})
@@ -570,6 +576,7 @@ func (b *Bus) accept(now time.Time, p *pd, f Frame) {
 	if p.seq == 0 {
 		p.lastReply = append(append(p.lastReply[:0], f.Code), f.Data...)
 	}
+	p.knowsCRC = p.knowsCRC || !p.checksum
 	p.seq = p.seq%3 + 1
 	p.awaits, p.lastGood, p.due = false, now, now
 	p.misses, p.nak1, p.probes = 0, 0, 0

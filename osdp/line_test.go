@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"sync"
@@ -439,14 +440,14 @@ func TestChecksumOnlyReader(t *testing.T) {
 		c.ChecksumOnly, c.OutputReply = true, true
 		r := newRig(t, osdp.Options{}, c)
 		r.up()
-		if s := r.stats(0); !s.Checksum || s.NAKs != 2 {
-			t.Errorf("stats %+v, want checksum after 2 NAKs", s)
+		if s := r.stats(0); !s.Checksum || s.NAKs != 3 {
+			t.Errorf("stats %+v, want checksum after 3 NAKs", s)
 		}
 		if replies, err := r.line.Do(t.Context(), 5, osdp.OUT{{Output: 1, Action: osdp.OutputOn}}); err != nil || !slices.Equal(replies[0].(osdp.OSTATR), []uint8{0, 1}) {
 			t.Errorf("OUT: %v, %v; want OSTATR", replies, err)
 		}
 	})
-	synctest.Test(t, func(t *testing.T) { // and one that is silent on CRC
+	synctest.Test(t, func(t *testing.T) { // and one that takes it, but says that it does not
 		c := config(5)
 		c.Caps = osdp.PDCAP{{Function: osdp.CapCheck, Compliance: 0}}
 		r := newRig(t, osdp.Options{}, c)
@@ -630,5 +631,126 @@ func TestSpinningPortIsAFailedOne(t *testing.T) {
 		if s.reads > 1500 {
 			t.Errorf("%d reads in 10 s", s.reads)
 		}
+	})
+}
+
+// A wire is one end of a line that takes its time, as a UART does, and damages
+// bytes.
+type wire struct {
+	net.Conn
+	byteTime time.Duration
+	rng      *rand.Rand
+	damage   float64 // probability for a byte
+
+	mu sync.Mutex // one Write at a time
+}
+
+func (w *wire) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i, c := range b {
+		time.Sleep(w.byteTime)
+		if w.rng != nil && w.rng.Float64() < w.damage {
+			c ^= 1 << w.rng.IntN(8)
+		}
+		if _, err := w.Conn.Write([]byte{c}); err != nil {
+			return i, err
+		}
+	}
+	return len(b), nil
+}
+
+// newWireRig is newRig over a line of 9600 baud.
+func newWireRig(t *testing.T, damage float64, cfgs ...osdptest.Config) *rig {
+	r := &rig{t: t, start: time.Now()}
+	var list []osdp.PDConfig
+	for _, c := range cfgs {
+		r.pds = append(r.pds, osdptest.NewPD(c))
+		list = append(list, osdp.PDConfig{Addr: c.Addr})
+	}
+	a, b := net.Pipe()
+	const byteTime = 10 * time.Second / 9600
+	panel := &wire{Conn: a, byteTime: byteTime, rng: rand.New(rand.NewPCG(1, 1)), damage: damage}
+	reader := &wire{Conn: b, byteTime: byteTime, rng: rand.New(rand.NewPCG(2, 2)), damage: damage}
+	r.line = osdp.NewLine(osdp.NewBus(list), func(context.Context) (osdp.Port, error) { return panel, nil }, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { osdptest.ServeLine(ctx, reader, r.pds...) })
+	wg.Go(func() { r.line.Run(ctx, r.emit) })
+	t.Cleanup(func() { cancel(); wg.Wait(); b.Close() })
+	return r
+}
+
+// TestFourReadersAt9600: each is polled every 100 ms, as the wire allows it.
+func TestFourReadersAt9600(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newWireRig(t, 0, config(1), config(2), config(3), config(4))
+		r.pass(5 * time.Second)
+		before := r.line.Stats()
+		r.pass(10 * time.Second)
+		for i, s := range r.line.Stats() {
+			if n := s.Polls - before[i].Polls; n < 100 || s.Retries != 0 || s.Restarts != 0 {
+				t.Errorf("PD %d: %d polls in 10 s, %d retries, %d restarts; want 100, 0, 0", s.Addr, n, s.Retries, s.Restarts)
+			}
+		}
+		for range 20 {
+			r.pds[3].Present(0, card)
+			began := time.Since(r.start)
+			if got := r.pass(500 * time.Millisecond); !slices.Equal(got, []osdp.Kind{osdp.Card}) {
+				t.Fatalf("events %v, want a card", got)
+			}
+			if took := r.times[len(r.times)-1] - began; took > 150*time.Millisecond {
+				t.Errorf("card fetched after %v", took)
+			}
+		}
+	})
+}
+
+// TestNoise damages one byte in a hundred: every card comes, once, and nobody
+// goes offline or loses the CRC for it.
+func TestNoise(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newWireRig(t, 0.01, config(1), config(2))
+		r.pass(10 * time.Second)
+		cards := 0
+		for range 100 {
+			r.pds[0].Present(0, card)
+			for _, e := range r.passEvents(3 * time.Second) {
+				switch e.Kind {
+				case osdp.Card:
+					if cards++; e.Bits != 26 || !slices.Equal(e.Data, card.Bytes()) {
+						t.Errorf("another card came: %d bits", e.Bits)
+					}
+				case osdp.Offline:
+					t.Errorf("PD %d is offline", e.Addr)
+				}
+			}
+		}
+		s := r.stats(0)
+		if cards != 100 || s.Checksum {
+			t.Errorf("%d cards, checksum %v; want 100 and the CRC", cards, s.Checksum)
+		}
+		if s.Retries < 100 || s.CRCErrors == 0 {
+			t.Errorf("%d retries, %d wrong checks: there was no noise", s.Retries, s.CRCErrors)
+		}
+	})
+}
+
+// TestDribblingReader sends a byte now and then, for ever: its neighbour keeps
+// most of the line.
+func TestDribblingReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, osdp.Options{}, config(5), config(6))
+		r.up()
+		r.pds[0].Lie(osdptest.Dribble, 1000)
+		if got := r.pass(10 * time.Second); !slices.Contains(got, osdp.Offline) {
+			t.Errorf("events %v, want offline", got)
+		}
+		polls := r.stats(1).Polls
+		r.pass(30 * time.Second)
+		if n := r.stats(1).Polls - polls; n < 500 {
+			t.Errorf("the neighbour was polled %d times in 30 s", n)
+		}
+		r.pds[0].Mute(true)
 	})
 }

@@ -24,6 +24,9 @@ const (
 	queueMost = 32
 	// LateBy is how long a Late reply is held back: longer than a panel waits.
 	LateBy = 300 * time.Millisecond
+	// DribbleBy is the time from one byte of a Dribble to the next: short enough
+	// for a panel to hope for more.
+	DribbleBy = 100 * time.Millisecond
 )
 
 // A Config describes a simulated PD. The functions may be nil; they are called
@@ -66,6 +69,7 @@ const (
 	Echo                    // the command comes back before the reply, as from a cheap RS-485 adapter
 	Noise                   // noise that looks like the start of a frame comes before the reply
 	Truncate                // the reply stops in the middle
+	Dribble                 // the reply comes a byte every DribbleBy
 	Reset                   // the reply has sequence 0 and the PD starts over, as after a brown-out
 	Refuse                  // says NAK 4, and does nothing
 )
@@ -423,6 +427,12 @@ func (p *PD) lie(l Lie, command, answer []byte) []sending {
 		return []sending{{b: append([]byte{0x00, osdp.SOM, 0x81, 0x40, 0x00, 0x53}, answer...)}}
 	case Truncate:
 		return []sending{{b: answer[:len(answer)-3]}}
+	case Dribble:
+		var out []sending
+		for i := range answer {
+			out = append(out, sending{time.Duration(i) * DribbleBy, answer[i : i+1]})
+		}
+		return out
 	case Reset:
 		p.power()
 		return change(func(f *osdp.Frame) { f.Seq = 0 })
