@@ -64,6 +64,7 @@ type Events struct {
 	opts Options
 	file *file
 	seal *sealer
+	keep uint64 // how many acknowledged events stay
 
 	queue   chan *appending
 	closing chan struct{}
@@ -102,7 +103,7 @@ type appending struct {
 func OpenEvents(ctx context.Context, o Options) (_ *Events, err error) {
 	o = o.withDefaults()
 	e := &Events{
-		opts: o, queue: make(chan *appending, maxGroup),
+		opts: o, keep: keepAcked, queue: make(chan *appending, maxGroup),
 		closing: make(chan struct{}), done: make(chan struct{}), wait: make(chan struct{}),
 	}
 	if e.seal, err = newSealer(o.Key, "events.db"); err != nil {
@@ -113,6 +114,11 @@ func OpenEvents(ctx context.Context, o Options) (_ *Events, err error) {
 	}
 	path := filepath.Join(o.Dir, "events.db")
 	if err := finishReplace(path); err != nil {
+		return nil, err
+	}
+	if err := create(path, func(fresh string) error {
+		return makeEvents(ctx, e.seal, fresh, logState{Epoch: rand.Text(), First: 1}, nil)
+	}); err != nil {
 		return nil, err
 	}
 	err = e.openAt(ctx, path)
@@ -144,12 +150,6 @@ func OpenEvents(ctx context.Context, o Options) (_ *Events, err error) {
 func (e *Events) openAt(ctx context.Context, path string) (err error) {
 	if e.file, err = openFile(ctx, path, "events"); err != nil {
 		return err
-	}
-	if e.file.fresh {
-		s := logState{Epoch: rand.Text(), First: 1}
-		if err := tx(ctx, e.file.write, func(t *sql.Tx) error { return writeLog(ctx, t, e.seal, s) }); err != nil {
-			return errors.Join(fmt.Errorf("cache: %w", err), e.file.Close(), removeAll(path))
-		}
 	}
 	if e.state, err = readLog(ctx, e.file.write, e.seal); err != nil {
 		return errors.Join(fmt.Errorf("cache: load %s: %w", filepath.Base(path), classify(err)), e.file.Close())
@@ -231,7 +231,7 @@ func (e *Events) Stats() EventStats {
 	}
 	return EventStats{
 		GivenUp: givenUp,
-		Epoch: e.state.Epoch, Last: e.state.Last, Acked: e.state.Acked,
+		Epoch:   e.state.Epoch, Last: e.state.Last, Acked: e.state.Acked,
 		Stored: e.stored, Waiting: len(e.ring), Lost: e.lostAll, Damaged: e.damaged, Failing: e.failing,
 		Bytes: size(e.file.path), Problems: append([]string(nil), e.problems...),
 	}
@@ -251,6 +251,10 @@ func (e *Events) Stats() EventStats {
 func (e *Events) Append(ctx context.Context, ev access.Event) (access.Event, error) {
 	if err := ctx.Err(); err != nil {
 		return ev, err
+	}
+	// What can never be stored must not hold up the others of its group.
+	if _, err := json.Marshal(ev); err != nil {
+		return ev, fmt.Errorf("cache: append: %w", err)
 	}
 	a := &appending{event: ev, done: make(chan struct{})}
 	select {
@@ -443,8 +447,10 @@ type eventWriter struct {
 	dev   *sql.Stmt
 }
 
+// newEventWriter prepares what each event needs. A row that stands where a new
+// event goes is a damaged one, whose number the disk changed: it is replaced.
 func newEventWriter(ctx context.Context, t *sql.Tx, seal *sealer, state *logState) (*eventWriter, error) {
-	put, err := t.PrepareContext(ctx, `INSERT INTO events (n, at, kind, door, reader, box) VALUES (?, ?, ?, ?, ?, ?)`)
+	put, err := t.PrepareContext(ctx, `INSERT OR REPLACE INTO events (n, at, kind, door, reader, box) VALUES (?, ?, ?, ?, ?, ?)`)
 	if err != nil {
 		return nil, err
 	}
@@ -493,7 +499,7 @@ func (w *eventWriter) device(d *access.Device, n uint64) (uint64, error) {
 		if w.found, err = w.tx.PrepareContext(w.ctx, `SELECT n FROM devices WHERE serial = ? AND boot = ? AND seq = ?`); err != nil {
 			return 0, err
 		}
-		if w.dev, err = w.tx.PrepareContext(w.ctx, `INSERT INTO devices (serial, boot, seq, n) VALUES (?, ?, ?, ?)`); err != nil {
+		if w.dev, err = w.tx.PrepareContext(w.ctx, `INSERT OR REPLACE INTO devices (serial, boot, seq, n) VALUES (?, ?, ?, ?)`); err != nil {
 			return 0, err
 		}
 	}
@@ -665,8 +671,8 @@ func (e *Events) Ack(ctx context.Context, epoch string, n uint64) error {
 	ctx = context.WithoutCancel(ctx)
 	next.Acked = n
 	err := tx(ctx, e.file.write, func(t *sql.Tx) error {
-		if n > keepAcked && n-keepAcked >= next.First {
-			first := min(n-keepAcked+1, next.First+trimBatch)
+		if n > e.keep && n-e.keep >= next.First {
+			first := min(n-e.keep+1, next.First+trimBatch)
 			if _, err := t.ExecContext(ctx, `DELETE FROM events WHERE n < ?`, int64(first)); err != nil {
 				return err
 			}
@@ -754,42 +760,55 @@ func (e *Events) Recent(ctx context.Context, f EventFilter) ([]access.Event, err
 // tells a gap in the place of each lost event. Otherwise the epoch is new and
 // starts with a gap.
 func salvageEvents(ctx context.Context, seal *sealer, old, fresh string, why error, now time.Time) (err error) {
-	to, err := openFile(ctx, fresh, "events")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, to.Close()) }()
 	from, err := openDamaged(old)
 	if err != nil {
 		return fmt.Errorf("cache: salvage events: %w", err)
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
 	s, bad := readLog(ctx, from, seal)
-	return tx(ctx, to.write, func(t *sql.Tx) error {
-		if bad != nil || errors.Is(why, errNewer) {
-			s = logState{Epoch: rand.Text(), First: 1}
-			w, err := newEventWriter(ctx, t, seal, &s)
+	if bad != nil || errors.Is(why, errNewer) {
+		return makeEvents(ctx, seal, fresh, logState{Epoch: rand.Text(), First: 1}, func(t *sql.Tx, s *logState) error {
+			w, err := newEventWriter(ctx, t, seal, s)
 			if err != nil {
 				return err
 			}
 			defer w.close()
-			if _, err := w.put(access.Event{At: now.UTC(), Kind: access.EventGap, Since: now.UTC(), Text: "the event store was damaged and set aside; how many events were not sent is not known"}); err != nil {
-				return err
-			}
-			return writeLog(ctx, t, seal, s)
-		}
+			_, err = w.put(access.Event{At: now.UTC(), Kind: access.EventGap, Since: now.UTC(), Text: "the event store was damaged and set aside; how many events were not sent is not known"})
+			return err
+		})
+	}
+	return makeEvents(ctx, seal, fresh, s, func(t *sql.Tx, s *logState) error {
 		if err := copyRows(ctx, from, t, `SELECT serial, boot, seq, n FROM devices`, `INSERT OR IGNORE INTO devices (serial, boot, seq, n) VALUES (?, ?, ?, ?)`); err != nil {
 			return err
 		}
-		for _, order := range []string{"ASC", "DESC"} {
+		for _, order := range []string{"ASC", "DESC"} { // a damaged page ends a walk
 			if err := copyRows(ctx, from, t, `SELECT n, at, kind, door, reader, box FROM events ORDER BY n `+order, `INSERT OR IGNORE INTO events (n, at, kind, door, reader, box) VALUES (?, ?, ?, ?, ?, ?)`); err != nil {
 				return err
 			}
 		}
 		// A row that does not verify may have a number that is still to come.
-		if _, err := t.ExecContext(ctx, `DELETE FROM events WHERE n > ? OR n < 1`, int64(s.Last)); err != nil {
-			return err
+		_, err := t.ExecContext(ctx, `DELETE FROM events WHERE n > ? OR n < 1`, int64(s.Last))
+		return err
+	})
+}
+
+// makeEvents makes a new event store at path, whose state is s. fill, which may
+// be nil, brings events into it in the same transaction.
+func makeEvents(ctx context.Context, seal *sealer, path string, s logState, fill func(*sql.Tx, *logState) error) error {
+	f, err := openFile(ctx, path, "events")
+	if err != nil {
+		return err
+	}
+	err = tx(ctx, f.write, func(t *sql.Tx) error {
+		if fill != nil {
+			if err := fill(t, &s); err != nil {
+				return err
+			}
 		}
 		return writeLog(ctx, t, seal, s)
 	})
+	if err != nil {
+		err = fmt.Errorf("cache: make %s: %w", filepath.Base(path), err)
+	}
+	return errors.Join(err, f.Close())
 }

@@ -6,6 +6,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -79,11 +80,10 @@ type file struct {
 	path  string
 	write *sql.DB
 	read  *sql.DB
-	fresh bool // made just now
 }
 
-// openFile opens the database at path, made if it is not there, and brings its
-// schema up to date. An errDamaged or errNewer is about the file; any other
+// openFile opens the database at path, made empty if it is not there, and brings
+// its schema up to date. An errDamaged or errNewer is about the file; any other
 // error about the machine.
 func openFile(ctx context.Context, path, kind string) (_ *file, err error) {
 	abs, err := filepath.Abs(path)
@@ -93,14 +93,12 @@ func openFile(ctx context.Context, path, kind string) (_ *file, err error) {
 	f := &file{path: abs}
 	// SQLite gives its WAL and index the mode of the database, so that is made
 	// first. An empty file is an empty database.
-	switch c, err := os.OpenFile(abs, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600); {
-	case err == nil:
-		f.fresh = true
-		if err := c.Close(); err != nil {
-			return nil, fmt.Errorf("cache: %w", err)
-		}
-	case !errors.Is(err, fs.ErrExist):
+	c, err := os.OpenFile(abs, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
 		return nil, fmt.Errorf("cache: %w", err)
+	}
+	if err := errors.Join(checkHeader(c), c.Close()); err != nil {
+		return nil, fmt.Errorf("cache: %s: %w", filepath.Base(abs), err)
 	}
 	defer func() {
 		if err != nil {
@@ -129,6 +127,27 @@ func openFile(ctx context.Context, path, kind string) (_ *file, err error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// checkHeader looks at the bytes of the header that SQLite takes for a wish: a
+// file version that it does not write makes it open the file read-only or
+// without a WAL, which would look like a fault of the machine (SQLite file
+// format, §1.3).
+func checkHeader(f *os.File) error {
+	var header [20]byte
+	switch n, err := f.ReadAt(header[:], 0); {
+	case n == 0 && errors.Is(err, io.EOF):
+		return nil // a new file
+	case err != nil && !errors.Is(err, io.EOF):
+		return err
+	}
+	if string(header[:16]) != "SQLite format 3\x00" {
+		return fmt.Errorf("%w: it is no SQLite database", errDamaged)
+	}
+	if header[18] != 2 || header[19] != 2 {
+		return fmt.Errorf("%w: file versions %d and %d, want 2 and 2 (WAL)", errDamaged, header[18], header[19])
+	}
+	return nil
 }
 
 // Close closes readers first: the last connection to close folds the WAL into
@@ -321,6 +340,27 @@ func finishReplace(path string) error {
 	if _, err := os.Lstat(fresh); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	return promote(fresh, path)
+}
+
+// create makes a database where there is none, under another name first, so
+// that a crash leaves none that is half made.
+func create(path string, build func(fresh string) error) error {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return nil // it is there, or err shows when the file is opened
+	}
+	fresh := path + ".making"
+	if err := removeAll(fresh); err != nil {
+		return err
+	}
+	if err := build(fresh); err != nil {
+		return errors.Join(err, removeAll(fresh))
+	}
+	return promote(fresh, path)
+}
+
+// promote gives a whole new database, which is closed, the name path.
+func promote(fresh, path string) error {
 	// What the old database kept beside it would be taken for the new one's,
 	// which was closed and so has nothing beside it.
 	for _, old := range companions(path)[1:] {

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
 
 	"latchkey/access"
 )
@@ -15,47 +14,40 @@ import (
 // written by a newer program (why), the new cache is empty: not Ready. It is
 // an error only if the new one cannot be written.
 func salvage(ctx context.Context, seal *sealer, old, fresh string, why error) (err error) {
-	to, err := openFile(ctx, fresh, "cache")
-	if err != nil {
-		return err
+	if errors.Is(why, errNewer) {
+		return makeCache(ctx, seal, fresh, state{Gen: 1, Next: 2}, nil)
 	}
-	defer func() { err = errors.Join(err, to.Close()) }()
-	s := state{Gen: 1, Next: 2}
-	p := &picture{index: access.NewIndex(), blocked: map[access.Ref]position{}, guarded: map[access.Ref][]byte{}}
 	from, err := openDamaged(old)
 	if err != nil {
 		return fmt.Errorf("cache: salvage: %w", err)
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
-	if !errors.Is(why, errNewer) {
-		if was, _, _, err := readState(ctx, from, seal); err == nil {
-			s = was
-			// What cannot be read shows when the sums are compared.
-			_ = p.readGuards(ctx, from, seal)
-		}
+	s := state{Gen: 1, Next: 2}
+	p := &picture{index: access.NewIndex(), blocked: map[access.Ref]position{}, guarded: map[access.Ref][]byte{}}
+	if was, _, _, err := readState(ctx, from, seal); err == nil {
+		s = was
+		// What cannot be read of it shows when the sums are compared.
+		_ = p.readGuards(ctx, from, seal)
 	}
-	return tx(ctx, to.write, func(t *sql.Tx) error {
+	return makeCache(ctx, seal, fresh, s, func(t *sql.Tx) error {
 		if s.Verified {
 			if err := salvageRecords(ctx, from, t, seal, s.Gen, p.guarded); err != nil {
-				return fmt.Errorf("cache: salvage records: %w", err)
+				return fmt.Errorf("records: %w", err)
 			}
 		}
 		if err := rewriteGuards(ctx, t, seal, p.blocked, p.guarded); err != nil {
-			return fmt.Errorf("cache: salvage: %w", err)
+			return err
 		}
-		if !errors.Is(why, errNewer) {
-			for _, table := range []struct{ from, to string }{
-				{`SELECT name, box FROM small_values`, `INSERT OR IGNORE INTO small_values (name, box) VALUES (?, ?)`},
-				{`SELECT controller, id, at, box FROM tombstones`, `INSERT OR IGNORE INTO tombstones (controller, id, at, box) VALUES (?, ?, ?, ?)`},
-				{`SELECT controller, credential, state, since, version, text FROM ledger`, `INSERT OR IGNORE INTO ledger (controller, credential, state, since, version, text) VALUES (?, ?, ?, ?, ?, ?)`},
-			} {
-				if err := copyRows(ctx, from, t, table.from, table.to); err != nil {
-					return fmt.Errorf("cache: salvage: %w", err)
-				}
+		for _, table := range []struct{ from, to string }{
+			{`SELECT name, box FROM small_values`, `INSERT OR IGNORE INTO small_values (name, box) VALUES (?, ?)`},
+			{`SELECT controller, id, at, box FROM tombstones`, `INSERT OR IGNORE INTO tombstones (controller, id, at, box) VALUES (?, ?, ?, ?)`},
+			{`SELECT controller, credential, state, since, version, text FROM ledger`, `INSERT OR IGNORE INTO ledger (controller, credential, state, since, version, text) VALUES (?, ?, ?, ?, ?, ?)`},
+		} {
+			if err := copyRows(ctx, from, t, table.from, table.to); err != nil {
+				return err
 			}
 		}
-		_, err := writeState(ctx, t, seal, s)
-		return err
+		return nil
 	})
 }
 
@@ -117,11 +109,6 @@ func copyRows(ctx context.Context, from *sql.DB, t *sql.Tx, query, insert string
 		}
 		if rows.Scan(to...) != nil {
 			continue
-		}
-		for i, v := range values {
-			if at, ok := v.(time.Time); ok {
-				values[i] = at.UnixMilli()
-			}
 		}
 		if _, err := t.ExecContext(ctx, insert, values...); err != nil && !errors.Is(classify(err), errDamaged) {
 			return err

@@ -145,7 +145,7 @@ func (db *DB) staged(ctx context.Context) (s stage, here map[int]bool, err error
 func (db *DB) setStage(s stage, here int) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	db.stage, db.stageParts = s.ID, [2]int{here, s.Parts}
+	db.stageID, db.stageParts = s.ID, [2]int{here, s.Parts}
 }
 
 // beginStage forgets what was staged and takes a generation that was never
@@ -285,7 +285,7 @@ func (db *DB) swap(ctx context.Context, s stage, p *picture) error {
 	db.index, db.state, db.box, db.blocked = p.index, next, box, p.blocked
 	db.records, db.quarantined, db.damaged = p.records, 0, ""
 	db.verified = db.opts.Now()
-	db.stage, db.stageParts = "", [2]int{}
+	db.stageID, db.stageParts = "", [2]int{}
 	db.changed()
 	return nil
 }

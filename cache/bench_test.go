@@ -1,0 +1,168 @@
+package cache
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"latchkey/access"
+	"latchkey/delta"
+)
+
+// filled opens a cache of n records; a third of them each are people, cards and
+// memberships.
+func filled(b *testing.B, n int) (*DB, *world, Options) {
+	b.Helper()
+	w := newWorld(epoch)
+	w.publish(nil, building(n/3)...)
+	o := options(b)
+	db := open(b, o)
+	fill(b, db, w, "s", 1)
+	return db, w, o
+}
+
+func BenchmarkApply(b *testing.B) {
+	for _, size := range []int{1, 100} {
+		b.Run(fmt.Sprintf("changes=%d", size), func(b *testing.B) {
+			db, w, _ := filled(b, 10_000)
+			state := []string{access.StateInactive, access.StateActive}
+			var took []time.Duration
+			i := 0
+			for b.Loop() {
+				b.StopTimer()
+				var changes []delta.Change
+				for j := range size {
+					changes = append(changes, put(personOf(j*3, state[i%2])))
+				}
+				// The world keeps each state; here only the newest matters.
+				w.states[len(w.states)-1] = nil
+				d := w.publish(nil, changes...)
+				hash := hashOf(d)
+				b.StartTimer()
+				began := time.Now()
+				if err := db.Apply(b.Context(), d, hash); err != nil {
+					b.Fatal(err)
+				}
+				took = append(took, time.Since(began))
+				i++
+			}
+			percentiles(b, took)
+		})
+	}
+}
+
+func percentiles(b *testing.B, took []time.Duration) {
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+}
+
+func BenchmarkDecide(b *testing.B) {
+	db, w, _ := filled(b, 100_000)
+	cards := 100_000 / 3
+	// The floor: one look-up in a map of the same size.
+	floor := map[access.Ref]int{}
+	for ref := range w.records {
+		floor[ref] = len(floor)
+	}
+	refs := make([]access.Ref, cards)
+	for i := range refs {
+		refs[i] = cardOf(i, "").Ref()
+	}
+	b.Run("map", func(b *testing.B) {
+		i, sum := 0, 0
+		for b.Loop() {
+			sum += floor[refs[i*7919%cards]]
+			i++
+		}
+	})
+	queries := make([]access.Query, cards)
+	for i := range queries {
+		queries[i] = access.Query{Door: fmt.Sprintf("d%d", i%groups%doors), Bits: bitsOf(i), At: noon}
+	}
+	b.Run("view", func(b *testing.B) {
+		i := 0
+		for b.Loop() {
+			db.View(func(x *access.Index) {
+				if !x.Decide(queries[i*7919%cards]).Granted {
+					b.Fatal("not granted")
+				}
+			})
+			i++
+		}
+	})
+}
+
+func BenchmarkOpen(b *testing.B) {
+	for _, n := range []int{10_000, 100_000} {
+		b.Run(fmt.Sprintf("records=%d", n), func(b *testing.B) {
+			db, _, o := filled(b, n)
+			if err := db.Close(); err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				db, err := Open(b.Context(), o)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.StopTimer()
+				if err := db.Close(); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+			}
+		})
+	}
+}
+
+func BenchmarkSnapshot(b *testing.B) {
+	w := newWorld(epoch)
+	w.publish(nil, building(100_000/3)...)
+	parts := w.snapshot("", 1, 300)
+	db := open(b, options(b))
+	i := 0
+	for b.Loop() {
+		i++
+		for _, p := range parts {
+			p.ID = fmt.Sprint(i)
+			if _, err := db.Stage(b.Context(), p); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := db.Swap(b.Context(), fmt.Sprint(i)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N*len(w.records))/b.Elapsed().Seconds(), "records/s")
+}
+
+func BenchmarkAppend(b *testing.B) {
+	for _, writers := range []int{1, 50} {
+		b.Run(fmt.Sprintf("appenders=%d", writers), func(b *testing.B) {
+			e := openEvents(b, options(b))
+			var mu sync.Mutex
+			var all []time.Duration
+			n := 0
+			for b.Loop() { // one round: each appender appends once
+				var wg sync.WaitGroup
+				for range writers {
+					wg.Go(func() {
+						began := time.Now()
+						if _, err := e.Append(b.Context(), access.Event{At: noon, Kind: access.EventAccess, Door: "d1", Reader: "r1", Person: "p1", Card: "H10301 …07"}); err != nil {
+							b.Error(err)
+						}
+						mu.Lock()
+						all = append(all, time.Since(began))
+						n++
+						mu.Unlock()
+					})
+				}
+				wg.Wait()
+			}
+			percentiles(b, all)
+			b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "events/s")
+		})
+	}
+}
