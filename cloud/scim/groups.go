@@ -107,7 +107,8 @@ func (c *call) createGroup() error {
 }
 
 // replaceGroup is PUT. Members that the body names are the members from then
-// on; a body that does not speak of members leaves them.
+// on; a body that does not speak of members leaves them, and one without an
+// externalId does not make the group a stranger.
 func (c *call) replaceGroup(id string) error {
 	body, err := c.body()
 	if err != nil {
@@ -121,13 +122,17 @@ func (c *call) replaceGroup(id string) error {
 	if err != nil {
 		return err
 	}
-	g, err := c.h.dir.updateGroup(c.ctx, c.caller, id, tag, func(_ map[string]any, rows memberRows) (map[string]any, error) {
+	g, err := c.h.dir.updateGroup(c.ctx, c.caller, id, tag, func(old map[string]any, rows memberRows) (map[string]any, error) {
+		next := clone(doc).(map[string]any) // the directory may run this again
+		if id, ok := old["externalId"]; ok && next["externalId"] == nil {
+			next["externalId"] = id
+		}
 		if hasMembers {
 			if err := rows.Replace(members); err != nil {
 				return nil, err
 			}
 		}
-		return clone(doc).(map[string]any), nil // the directory may run this again
+		return next, nil
 	})
 	if err != nil {
 		return err

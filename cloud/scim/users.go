@@ -107,8 +107,9 @@ func (c *call) createUser() error {
 }
 
 // replaceUser is PUT. What the body does not have goes, a card number too
-// (Okta pushes whole profiles, so absence says something), except active: a
-// profile push does not carry the status, and must not restore anybody.
+// (Okta pushes whole profiles, so absence says something), except two: a profile
+// push does not carry active, and must not restore anybody; and a body without
+// an externalId does not make the person a stranger.
 func (c *call) replaceUser(id string) error {
 	body, err := c.body()
 	if err != nil {
@@ -124,8 +125,10 @@ func (c *call) replaceUser(id string) error {
 	}
 	u, err := c.h.dir.UpdateUser(c.ctx, c.caller, id, tag, true, func(old map[string]any) (map[string]any, error) {
 		next := clone(doc).(map[string]any) // the directory may run this again
-		if active, ok := old["active"]; ok && next["active"] == nil {
-			next["active"] = active
+		for _, name := range [...]string{"active", "externalId"} {
+			if v, ok := old[name]; ok && next[name] == nil {
+				next[name] = v
+			}
 		}
 		return next, nil
 	})
