@@ -600,7 +600,7 @@ func (b *Bus) accept(now time.Time, p *pd, f Frame) {
 		} else {
 			b.emit(now, p, Event{Kind: Malformed, Reply: reply})
 		}
-		p.step = stepCap
+		p.step, p.lastNAK = stepCap, NAKNone
 	case stepCap:
 		p.stats.Caps = nil
 		if caps, ok := reply.(PDCAP); ok {
@@ -647,8 +647,8 @@ func (b *Bus) exchange(now time.Time, p *pd, reply Reply) {
 			r.errs = append(r.errs, &NAKError{p.addr, p.outCode, nak.Reason})
 		}
 		r.replies = append(r.replies, reply)
-		if com, ok := reply.(COM); ok && com.Addr < Broadcast && b.find(com.Addr) == nil {
-			p.addr = com.Addr
+		if com, ok := reply.(COM); ok && p.outCode == CodeCOMSET && com.Addr < Broadcast && b.find(com.Addr) == nil {
+			p.addr = com.Addr // its speed is the business of who sent COMSET
 			p.begin(now)
 		}
 		if r.next++; r.next == len(r.cmds) || r.cancelled {
@@ -680,6 +680,10 @@ func (b *Bus) report(now time.Time, p *pd, reply Reply) {
 	switch r := reply.(type) {
 	case ACK, COM, PDID, PDCAP:
 	case RAW:
+		if r.Bits == 0 {
+			b.emit(now, p, Event{Kind: Malformed, Reply: r})
+			return
+		}
 		size := (r.Bits + 7) / 8
 		data := r.Data[:size:size]
 		if over := size*8 - r.Bits; over > 0 {

@@ -356,3 +356,60 @@ func FuzzBus(f *testing.F) {
 		}
 	})
 }
+
+// TestOddReplies: a PD that says what nobody asked for, or wrongly, is told of
+// and stays online; none of it is taken for a card.
+func TestOddReplies(t *testing.T) {
+	h := newHand(t, osdp.Options{}, 5)
+	h.up()
+	for _, tt := range []struct {
+		reply osdp.Reply
+		want  osdp.Kind
+	}{
+		{osdp.RAW{Data: []byte{1, 2}}, osdp.Malformed},                                        // a card of no bits
+		{osdp.RawReply{Op: osdp.CodeRAW, Data: []byte{0, 0, 26, 0, 1, 2, 3}}, osdp.Malformed}, // 26 bits in 3 bytes
+		{osdp.RawReply{Op: osdp.CodeKEYPAD, Data: []byte{0, 9, '1'}}, osdp.Malformed},
+		{osdp.RawReply{Op: osdp.CodeMFGREP, Data: []byte{1, 2, 3, 4}}, osdp.Other},
+		{osdp.NAK{Reason: osdp.NAKSecurity}, osdp.Nak},
+		{osdp.FMT{Direction: 1, Chars: []byte("1234")}, osdp.CardText},
+		{osdp.RAW{Bits: 9, Data: []byte{0xff, 0xff}}, osdp.Card},
+		{osdp.COM{Addr: 99}, 0}, // nobody asked: the address stays
+		{osdp.PDID{}, 0},
+	} {
+		evs, done := h.answer(h.next(), tt.reply)
+		if !done || tt.want == 0 && len(evs) != 0 || tt.want != 0 && (len(evs) != 1 || evs[0].Kind != tt.want) {
+			t.Errorf("%v: events %v, want %v", tt.reply, evs, tt.want)
+		}
+		if tt.want == osdp.Card && !bytes.Equal(evs[0].Data, []byte{0xff, 0x80}) {
+			t.Errorf("card of 9 bits % x, want ff 80", evs[0].Data)
+		}
+	}
+	if s := h.bus.Stats()[0]; !s.Online || s.Addr != 5 || s.ID.Serial != 5 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+// TestRefusedStart: a PD that refuses to say who it is (for it wants
+// encryption, say) is told of once and asked again, ever more seldom.
+func TestRefusedStart(t *testing.T) {
+	h := newHand(t, osdp.Options{}, 5)
+	start, naks, asked := h.now, 0, 0
+	for h.now.Sub(start) < time.Minute {
+		evs, _ := h.answer(h.next(), osdp.NAK{Reason: osdp.NAKSecurity})
+		asked++
+		for _, e := range evs {
+			if e.Kind != osdp.Nak || e.NAK != osdp.NAKSecurity {
+				t.Errorf("event %v", e)
+			}
+			naks++
+		}
+	}
+	if naks != 1 || asked > 25 || h.bus.Stats()[0].Online {
+		t.Errorf("%d events, asked %d times in a minute", naks, asked)
+	}
+	h.answer(h.next(), osdp.PDID{})
+	h.answer(h.next(), osdp.NAK{Reason: osdp.NAKUnknown}) // CAP
+	if evs, _ := h.answer(h.next(), osdp.NAK{Reason: osdp.NAKUnknown}); len(evs) != 1 || evs[0].Kind != osdp.Online || evs[0].Caps.ReceiveSize() != 128 {
+		t.Errorf("events %v, want online without capabilities", evs)
+	}
+}

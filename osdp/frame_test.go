@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"latchkey/osdp"
 )
@@ -261,7 +262,10 @@ func TestFrameRefusals(t *testing.T) {
 func TestNothingLeaks(t *testing.T) {
 	secret := []byte("13579")
 	var all bytes.Buffer
+	var pad osdp.PINPad
+	pad.Keys(time.Now(), string(secret))
 	for _, v := range []any{
+		pad, &pad,
 		osdp.Frame{Data: secret, Code: osdp.CodeRAW, Reply: true}, osdp.RAW{Bits: 40, Data: secret}, osdp.FMT{Chars: secret},
 		osdp.KEYPAD{Keys: secret}, osdp.RawReply{Op: 0x99, Data: secret}, osdp.RawCommand{Op: osdp.CodeKEYSET, Data: secret},
 		osdp.Event{Kind: osdp.Card, Bits: 40, Data: secret}, osdp.Event{Kind: osdp.Keypad, Digits: string(secret)},

@@ -1,6 +1,9 @@
 package osdp
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // A PINPad puts the keys of one reader together to PINs. A PD may send one key
 // at a time or a whole PIN; both come out the same. # ends a PIN at once, *
@@ -80,10 +83,13 @@ func (k *PINPad) Expire(now time.Time) (pin string, ok bool) {
 }
 
 // String hides the digits.
-func (k *PINPad) String() string { return "PIN pad (hidden)" }
+func (k PINPad) String() string { return "PIN pad (hidden)" }
 
-// GoString hides the digits.
-func (k *PINPad) GoString() string { return k.String() }
+// Format prints String whatever the verb.
+func (k PINPad) Format(s fmt.State, _ rune) { fmt.Fprint(s, k.String()) }
+
+// MarshalText is String.
+func (k PINPad) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
 func (k *PINPad) end() (pin string) {
 	if !k.over {
