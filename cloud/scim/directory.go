@@ -35,37 +35,22 @@ type Directory interface {
 	GroupsOf(ctx context.Context, c cloud.Caller, user string) ([]cloud.Member, error)
 }
 
-// directory is a Directory with a group's rows behind an interface: a
-// cloud.GroupEdit can be made by cloud alone, and tests have no cloud.
-type directory interface {
-	Authenticate(ctx context.Context, bearer string) (cloud.Caller, error)
-	User(ctx context.Context, c cloud.Caller, id string) (cloud.User, error)
-	Users(ctx context.Context, c cloud.Caller, q cloud.Query) (page []cloud.User, total int, err error)
-	CreateUser(ctx context.Context, c cloud.Caller, attrs map[string]any) (cloud.User, error)
-	UpdateUser(ctx context.Context, c cloud.Caller, id, ifMatch string, replace bool, edit func(attrs map[string]any) (map[string]any, error)) (cloud.User, error)
-	DeleteUser(ctx context.Context, c cloud.Caller, id, ifMatch string) error
-	Group(ctx context.Context, c cloud.Caller, id string) (cloud.Group, error)
-	Groups(ctx context.Context, c cloud.Caller, q cloud.Query) (page []cloud.Group, total int, err error)
-	CreateGroup(ctx context.Context, c cloud.Caller, attrs map[string]any, members []string) (cloud.Group, error)
-	DeleteGroup(ctx context.Context, c cloud.Caller, id, ifMatch string) error
-	Members(ctx context.Context, c cloud.Caller, id, after string, limit int) ([]cloud.Member, error)
-	GroupsOf(ctx context.Context, c cloud.Caller, user string) ([]cloud.Member, error)
-
-	// updateGroup is UpdateGroup; edit gets the attributes and returns them changed.
-	updateGroup(ctx context.Context, c cloud.Caller, id, ifMatch string, edit groupEdit) (cloud.Group, error)
-}
-
+// groupEdit changes a group inside a transaction: it gets the attributes and
+// returns what they should become, and changes members by rows.
 type groupEdit func(attrs map[string]any, rows memberRows) (map[string]any, error)
 
-// real is the Directory of a running cloud.
-type real struct{ Directory }
+// updateGroup is UpdateGroup with the rows behind an interface: a
+// cloud.GroupEdit can be made by cloud alone, and tests have no cloud.
+type updateGroup func(ctx context.Context, c cloud.Caller, id, ifMatch string, edit groupEdit) (cloud.Group, error)
 
-func (d real) updateGroup(ctx context.Context, c cloud.Caller, id, ifMatch string, edit groupEdit) (cloud.Group, error) {
-	return d.UpdateGroup(ctx, c, id, ifMatch, func(g *cloud.GroupEdit) error {
-		attrs, err := edit(g.Attrs, g)
-		if err == nil {
-			g.Attrs = attrs
-		}
-		return err
-	})
+func updateGroupOf(dir Directory) updateGroup {
+	return func(ctx context.Context, c cloud.Caller, id, ifMatch string, edit groupEdit) (cloud.Group, error) {
+		return dir.UpdateGroup(ctx, c, id, ifMatch, func(g *cloud.GroupEdit) error {
+			attrs, err := edit(g.Attrs, g)
+			if err == nil {
+				g.Attrs = attrs
+			}
+			return err
+		})
+	}
 }

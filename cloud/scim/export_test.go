@@ -11,5 +11,6 @@ const FakeToken = fakeToken
 
 // NewFakeHandler serves an empty directory in memory.
 func NewFakeHandler(profile cloud.Profile, opts Options) http.Handler {
-	return newHandler(&fakeDirectory{profile: profile}, opts)
+	dir := &fakeDirectory{profile: profile}
+	return newHandler(dir, dir.updateGroup, opts)
 }

@@ -2,6 +2,7 @@ package scim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -236,6 +237,11 @@ func (d *fakeDirectory) CreateGroup(_ context.Context, _ cloud.Caller, attrs map
 	_ = (*fakeRows)(&g.rows).Add(members...)
 	d.groups = append(d.groups, g)
 	return copyGroup(g), nil
+}
+
+// UpdateGroup is not for fakes; handlers over one get updateGroup.
+func (d *fakeDirectory) UpdateGroup(context.Context, cloud.Caller, string, string, func(*cloud.GroupEdit) error) (cloud.Group, error) {
+	return cloud.Group{}, errors.ErrUnsupported
 }
 
 func (d *fakeDirectory) updateGroup(_ context.Context, _ cloud.Caller, id, ifMatch string, edit groupEdit) (cloud.Group, error) {

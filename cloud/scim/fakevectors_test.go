@@ -8,10 +8,15 @@ import (
 	"latchkey/cloud/scim"
 )
 
-// TestVectors plays what Entra ID and Okta send, both dialects of each, with no
-// profile set: the service tells them apart.
+// TestVectors plays what Entra ID and Okta send, both dialects of each, in an
+// organisation whose profile is set and in one that has the service tell them
+// apart.
 func TestVectors(t *testing.T) {
-	server := httptest.NewServer(scim.NewFakeHandler(cloud.ProfileAuto, scim.Options{}))
-	defer server.Close()
-	playAll(t, server.URL+"/scim/v2", scim.FakeToken)
+	for _, profile := range []cloud.Profile{cloud.ProfileAuto, cloud.ProfileEntra, cloud.ProfileOkta} {
+		t.Run("profile "+string(profile), func(t *testing.T) {
+			server := httptest.NewServer(scim.NewFakeHandler(profile, scim.Options{}))
+			defer server.Close()
+			playAll(t, server.URL+"/scim/v2", scim.FakeToken)
+		})
+	}
 }

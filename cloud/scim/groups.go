@@ -122,7 +122,7 @@ func (c *call) replaceGroup(id string) error {
 	if err != nil {
 		return err
 	}
-	g, err := c.h.dir.updateGroup(c.ctx, c.caller, id, tag, func(old map[string]any, rows memberRows) (map[string]any, error) {
+	g, err := c.h.update(c.ctx, c.caller, id, tag, func(old map[string]any, rows memberRows) (map[string]any, error) {
 		next := clone(doc).(map[string]any) // the directory may run this again
 		if id, ok := old["externalId"]; ok && next["externalId"] == nil {
 			next["externalId"] = id
@@ -156,7 +156,7 @@ func (c *call) patchGroup(id string) error {
 	if err != nil {
 		return err
 	}
-	g, err := c.h.dir.updateGroup(c.ctx, c.caller, id, tag, func(old map[string]any, rows memberRows) (map[string]any, error) {
+	g, err := c.h.update(c.ctx, c.caller, id, tag, func(old map[string]any, rows memberRows) (map[string]any, error) {
 		next, err := e.apply(old, changes)
 		if err != nil {
 			return nil, err

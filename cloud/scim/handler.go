@@ -44,9 +44,10 @@ type Options struct {
 	MaxBody int64        // bytes of a request body; 0: 1 MiB
 }
 
-// Handler serves SCIM.
+// handler serves SCIM.
 type handler struct {
-	dir     directory
+	dir     Directory
+	update  updateGroup
 	baseURL func(*http.Request) string
 	log     *slog.Logger
 	maxBody int64
@@ -57,11 +58,11 @@ type handler struct {
 // NewHandler serves dir under /scim/v2, and under / for who strips that. It
 // may be used by any number of goroutines.
 func NewHandler(dir Directory, opts Options) http.Handler {
-	return newHandler(real{dir}, opts)
+	return newHandler(dir, updateGroupOf(dir), opts)
 }
 
-func newHandler(dir directory, opts Options) http.Handler {
-	h := &handler{dir: dir, baseURL: opts.BaseURL, log: opts.Log, maxBody: opts.MaxBody, user: userType(), group: groupType()}
+func newHandler(dir Directory, update updateGroup, opts Options) http.Handler {
+	h := &handler{dir: dir, update: update, baseURL: opts.BaseURL, log: opts.Log, maxBody: opts.MaxBody, user: userType(), group: groupType()}
 	if h.baseURL == nil {
 		h.baseURL = ownURL
 	}

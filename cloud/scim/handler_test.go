@@ -27,7 +27,7 @@ type client struct {
 
 func newClient(t testing.TB, profile cloud.Profile) *client {
 	c := &client{t: t, dir: &fakeDirectory{profile: profile}, log: &bytes.Buffer{}}
-	c.h = newHandler(c.dir, Options{Log: slog.New(slog.NewTextHandler(c.log, nil))})
+	c.h = newHandler(c.dir, c.dir.updateGroup, Options{Log: slog.New(slog.NewTextHandler(c.log, nil))})
 	return c
 }
 
@@ -142,7 +142,7 @@ func TestLocation(t *testing.T) {
 	if meta["version"] != a.header.Get("ETag") || meta["version"] != `W/"1"` || meta["created"] != "2026-11-22T09:00:00Z" {
 		t.Errorf("meta is %v", meta)
 	}
-	c.h = http.StripPrefix("/t/acme", newHandler(c.dir, Options{BaseURL: func(*http.Request) string { return "https://own.example/t/acme/scim/v2/" }}))
+	c.h = http.StripPrefix("/t/acme", newHandler(c.dir, c.dir.updateGroup, Options{BaseURL: func(*http.Request) string { return "https://own.example/t/acme/scim/v2/" }}))
 	a = c.want(200, "GET", "/t/acme/scim/v2/Users/"+a.doc["id"].(string), "")
 	if got := a.doc["meta"].(map[string]any)["location"]; got != "https://own.example/t/acme/scim/v2/Users/"+a.doc["id"].(string) {
 		t.Errorf("got %v", got)

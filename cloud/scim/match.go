@@ -85,7 +85,7 @@ func (rt *resourceType) term(e Expr) (t term, whole bool) {
 		}
 		return term{"members.value", inner.Value.Text}, true
 	}
-	if test.Op != OpEq || test.Value.Kind == Null || test.Value.Kind == Bool && test.Value.Text == "" {
+	if test.Op != OpEq || test.Value.Kind == Null {
 		return term{}, false
 	}
 	at := rt.resolve(p.URN, p.Name, p.Sub)

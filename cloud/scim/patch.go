@@ -109,6 +109,13 @@ func (e *engine) operation(out []change, op map[string]any) ([]change, error) {
 			break
 		}
 		p, err := ParsePath(path)
+		if err != nil && !e.strict && len(path) <= 256 && !strings.ContainsAny(path, "[]") {
+			// An administrator named an attribute as no schema would, such as
+			// "Cost Center". It is kept like any other that nobody declared.
+			if p.URN, p.Name, p.Sub = splitName(strings.TrimSpace(path)); p.Name != "" {
+				err = nil
+			}
+		}
 		if err != nil {
 			return nil, refuse(400, "invalidPath", "%s", strings.TrimPrefix(err.Error(), "scim: "))
 		}

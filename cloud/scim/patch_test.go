@@ -82,6 +82,8 @@ func TestPatchUser(t *testing.T) {
 			want: `{"x":{"n":1.50,"z":null,"l":[{"a":[]}]},"custom:country":"no"}`},
 		{name: "unknown URN, not split at its version", ops: `{"op":"add","path":"urn:ietf:params:scim:schemas:extension:X:2.0:User:tag","value":"1"}`,
 			want: `{"urn:ietf:params:scim:schemas:extension:X:2.0:User":{"tag":"1"}}`},
+		{name: "a name that is no name is kept too", ops: `{"op":"Add","path":"Cost Center","value":"7"},{"op":"replace","path":"active","value":"False"}`, want: `{"Cost Center":"7","active":false}`},
+		{name: "but not strictly", strict: true, ops: `{"op":"add","path":"Cost Center","value":"7"}`, err: "invalidPath"},
 		{name: "password is dropped", ops: `{"op":"replace","path":"password","value":"s3cret"},{"op":"replace","value":{"Password":"x","schemas":[],"meta":{},"groups":[]}}`, want: `{}`},
 		{name: "id", ops: `{"op":"replace","path":"id","value":"2"}`, err: "mutability"},
 		{name: "groups", ops: `{"op":"add","path":"groups","value":[{"value":"g"}]}`, err: "mutability"},
