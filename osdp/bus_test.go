@@ -413,3 +413,77 @@ func TestRefusedStart(t *testing.T) {
 		t.Errorf("events %v, want online without capabilities", evs)
 	}
 }
+
+// TestFlowOfCommands: with commands queued without end, each other PD gets its
+// poll when it is overdue.
+func TestFlowOfCommands(t *testing.T) {
+	h := newHand(t, osdp.Options{}, 1, 2)
+	h.up()
+	for range 200 {
+		if _, err := h.bus.Submit(h.now, 1, []osdp.Command{osdp.BUZ{}}, func([]osdp.Reply, error) {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last := h.now
+	for sent := 0; sent < 200; {
+		f := h.next()
+		if h.now.Sub(last) > 110*time.Millisecond {
+			t.Fatalf("PD 2 was not polled for %v", h.now.Sub(last))
+		}
+		switch {
+		case f.Addr == 2:
+			last = h.now
+		case f.Code == osdp.CodeBUZ:
+			sent++
+		}
+		h.answer(f, osdp.ACK{})
+	}
+}
+
+// TestCancelBetweenTries: what was sent and not answered is not sent again, and
+// the PD is brought up anew because nobody knows what it did.
+func TestCancelBetweenTries(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		before func(h *hand, f osdp.Frame)
+	}{
+		{"after silence", func(h *hand, _ osdp.Frame) { h.silence() }},
+		{"after BUSY", func(h *hand, f osdp.Frame) { f.Seq = 0; h.answer(f, osdp.BUSY{}) }},
+		{"after a failed port", func(*hand, osdp.Frame) {}},
+	} {
+		for _, early := range []bool{false, true} { // Cancel before that happens, or after
+			h := newHand(t, osdp.Options{}, 5)
+			h.up()
+			id, err := h.bus.Submit(h.now, 5, []osdp.Command{osdp.OUT{{}}}, func([]osdp.Reply, error) { t.Errorf("%s: done was called", tt.name) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := h.next()
+			if f.Code != osdp.CodeOUT {
+				t.Fatalf("sent %v, want OUT", f)
+			}
+			if early {
+				h.bus.Cancel(h.now, id)
+			}
+			tt.before(h, f)
+			if !early {
+				h.bus.Cancel(h.now, id)
+			}
+			if f := h.next(); f.Code != osdp.CodeID || f.Seq != 0 {
+				t.Errorf("%s, cancelled before it %v: sent %v, want ID", tt.name, early, f)
+			}
+		}
+	}
+}
+
+// TestNoiseIsNoRefusal: a PD that has taken a CRC keeps being spoken to with it.
+func TestNoiseIsNoRefusal(t *testing.T) {
+	h := newHand(t, osdp.Options{}, 5)
+	h.up()
+	for range 6 {
+		h.answer(h.next(), osdp.NAK{Reason: osdp.NAKCheck})
+	}
+	if f := h.next(); f.Checksum || f.Seq == 0 {
+		t.Errorf("sent %v, checksum %v", f, f.Checksum)
+	}
+}

@@ -252,7 +252,7 @@ func TestLiesDoNoHarm(t *testing.T) {
 	}{
 		{"drop", osdptest.Drop}, {"deaf", osdptest.Deaf}, {"corrupt", osdptest.Corrupt}, {"late", osdptest.Late},
 		{"repeat", osdptest.Repeat}, {"busy", osdptest.Busy}, {"foreign", osdptest.Foreign}, {"wrong sequence", osdptest.WrongSeq},
-		{"no reply bit", osdptest.NotReply}, {"echo", osdptest.Echo}, {"noise", osdptest.Noise}, {"truncate", osdptest.Truncate},
+		{"no reply bit", osdptest.NotReply}, {"echo", osdptest.Echo}, {"noise", osdptest.Noise}, {"trailing", osdptest.Trailing}, {"truncate", osdptest.Truncate},
 		{"refuse", osdptest.Refuse},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -297,9 +297,10 @@ func TestLiesDoNoHarm(t *testing.T) {
 						t.Errorf("%d lies: output changed %d times, want 2", n, opened)
 					}
 				}
-				if tt.lie == osdptest.Echo || tt.lie == osdptest.Noise || tt.lie == osdptest.Repeat {
-					if n := r.stats(0).Restarts; n != 0 {
-						t.Errorf("%d restarts", n)
+				switch tt.lie {
+				case osdptest.Echo, osdptest.Noise, osdptest.Repeat, osdptest.Trailing: // the answer was there
+					if s := r.stats(0); s.Restarts != 0 || s.Retries != 0 {
+						t.Errorf("%d restarts, %d retries, want none", s.Restarts, s.Retries)
 					}
 				}
 			})

@@ -68,6 +68,7 @@ const (
 	NotReply                // the reply bit is not set
 	Echo                    // the command comes back before the reply, as from a cheap RS-485 adapter
 	Noise                   // noise that looks like the start of a frame comes before the reply
+	Trailing                // the like comes right behind the reply
 	Truncate                // the reply stops in the middle
 	Dribble                 // the reply comes a byte every DribbleBy
 	Reset                   // the reply has sequence 0 and the PD starts over, as after a brown-out
@@ -425,6 +426,8 @@ func (p *PD) lie(l Lie, command, answer []byte) []sending {
 		return []sending{{b: command}, {b: answer}}
 	case Noise:
 		return []sending{{b: append([]byte{0x00, osdp.SOM, 0x81, 0x40, 0x00, 0x53}, answer...)}}
+	case Trailing:
+		return []sending{{b: append(bytes.Clone(answer), osdp.SOM, 0x81, 0x40, 0x00, 0x04)}}
 	case Truncate:
 		return []sending{{b: answer[:len(answer)-3]}}
 	case Dribble:
