@@ -50,28 +50,28 @@ type Code uint8
 
 // The codes.
 const (
-	CodeUnknownOp   Code = 1
-	CodePayload     Code = 2
-	CodeSealed      Code = 3  // sealed frames are not spoken here
-	CodeHello       Code = 4  // HELLO first: the controller has started since
-	CodeEpoch       Code = 5  // lower epoch than the table's
-	CodeVersion     Code = 6  // older version than the table's, in one epoch
-	CodeBase        Code = 7  // the transaction starts from another version than the table's
-	CodeFullLoad    Code = 8  // a higher epoch needs a transaction that is full
-	CodeBusyTxn     Code = 9  // another transaction is open
-	CodeTxn         Code = 10 // no such transaction is open
-	CodeIndex       Code = 11 // records are missing before this one
-	CodeIncomplete  Code = 12 // COMMIT before all records came
-	CodeRoot        Code = 13 // the table would have another root
-	CodeFull        Code = 14 // no room
-	CodeRecord      Code = 15 // a record that the table cannot hold or the controller not honour
-	CodeTable       Code = 16 // no such table
-	CodeDoor        Code = 17 // no such door or reader
-	CodeMode        Code = 18 // no such mode, or a lease where none may or must be
-	CodeStep        Code = 19 // the clock would step further than allowed
-	CodeStorage     Code = 20 // the controller's own storage failed
-	CodeOutOfOrder  Code = 21 // an ACK of events that were never told
-	CodeOutOfAction Code = 22 // the door is disabled
+	CodeUnknownOp  Code = 1
+	CodePayload    Code = 2
+	CodeSealed     Code = 3  // sealed frames are not spoken here
+	CodeHello      Code = 4  // HELLO first: the controller has started since
+	CodeEpoch      Code = 5  // lower epoch than the table's
+	CodeVersion    Code = 6  // older version than the table's, in one epoch
+	CodeBase       Code = 7  // the transaction starts from another version than the table's
+	CodeFullLoad   Code = 8  // a higher epoch needs a transaction that is full
+	CodeBusyTxn    Code = 9  // another transaction is open
+	CodeTxn        Code = 10 // no such transaction is open
+	CodeIndex      Code = 11 // records are missing before this one
+	CodeIncomplete Code = 12 // COMMIT before all records came
+	CodeRoot       Code = 13 // the table would have another root
+	CodeFull       Code = 14 // no room
+	CodeRecord     Code = 15 // a record that the table cannot hold or the controller not honour
+	CodeTable      Code = 16 // no such table
+	CodeDoor       Code = 17 // no such door or reader
+	CodeMode       Code = 18 // no such mode, or a lease where none may or must be
+	CodeStep       Code = 19 // the clock would step further than allowed
+	CodeStorage    Code = 20 // the controller's own storage failed
+	CodeOutOfOrder Code = 21 // an ACK of events that were never told
+	CodeHeld       Code = 22 // the door is held in another mode, which must be released first
 )
 
 // Error names the code.
@@ -84,7 +84,7 @@ func (c Code) Error() string {
 		CodeIncomplete: "records are missing", CodeRoot: "the table would have another digest", CodeFull: "no room",
 		CodeRecord: "a record that it cannot hold", CodeTable: "no such table", CodeDoor: "no such door or reader",
 		CodeMode: "no such mode or lease", CodeStep: "clock step too large", CodeStorage: "storage failed",
-		CodeOutOfOrder: "events were not told yet", CodeOutOfAction: "the door is disabled",
+		CodeOutOfOrder: "events were not told yet", CodeHeld: "the door is held in another mode",
 	}[c]
 	if text == "" {
 		return fmt.Sprintf("refused with code %d", uint8(c))
@@ -173,7 +173,7 @@ type Mode uint8
 const (
 	ModeNormal   Mode = 0 // cards decide; releases any other mode
 	ModeSecure   Mode = 1 // cards are off, the exit button works
-	ModeFree     Mode = 2 // any card that the table knows opens, schedules or not
+	ModeFree     Mode = 2 // cards open their doors outside their schedules too
 	ModeUnlocked Mode = 3 // the strike lets go
 	ModeLockdown Mode = 4 // no card opens
 	ModeDisabled Mode = 5 // neither cards nor PULSE
@@ -280,7 +280,7 @@ type Event struct {
 	Door   uint8 // 0xFF for none
 	Reader uint8 // 0xFF for none
 	Reason Reason
-	Key    Key // zero for none
+	Key    Key // the card; EventPulse: the actor; EventMode: the mode, in the first byte; zero for none
 }
 
 // None is the door or reader of an event that has none.

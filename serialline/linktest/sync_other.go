@@ -1,0 +1,17 @@
+//go:build !linux
+
+package linktest
+
+import (
+	"os"
+	"path/filepath"
+)
+
+func lockDir(dir string) (*os.File, error) {
+	return os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+}
+
+func syncData(f *os.File) error { return f.Sync() }
+
+// syncDir has nothing to do: not every system can sync a folder.
+func syncDir(string) error { return nil }
