@@ -755,3 +755,21 @@ func TestDribblingReader(t *testing.T) {
 		r.pds[0].Mute(true)
 	})
 }
+
+// TestJunkBehindAReply does not hold up the reply to the next command.
+func TestJunkBehindAReply(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, osdp.Options{}, config(5))
+		r.up()
+		for range 5 {
+			r.pds[0].Lie(osdptest.Trailing, 3)
+			began := time.Now()
+			if err := r.line.Send(t.Context(), 5, osdp.BUZ{}, osdp.BUZ{}, osdp.BUZ{}); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(began); took > 20*time.Millisecond {
+				t.Errorf("three commands took %v", took)
+			}
+		}
+	})
+}
