@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -19,14 +20,15 @@ const tokenPrefix = "latchkey_scim_"
 // defaultBadge is the badge type that a new organisation has.
 const defaultBadge = "Default"
 
-// CreateOrg makes an organisation with SCIM enabled, cards kept where the
-// directory removes a number, the sentinels NONE and REVOKED, and the default badge type
-// H10302. *Invalid, *Conflict.
+// CreateOrg makes an organisation with SCIM enabled and the default badge type
+// H10302. Unless it says otherwise, cards are kept where the directory removes
+// a number, and the sentinels are NONE and REVOKED. *Invalid, *Conflict.
 func (s *Service) CreateOrg(ctx context.Context, by Actor, o Org) (Org, error) {
 	if err := checkSlug("id", o.ID); err != nil {
 		return Org{}, err
 	}
-	o.SCIMEnabled, o.CardRemoval, o.Config = true, RemovalKeep, 1
+	o.SCIMEnabled, o.Config = true, 1
+	o.CardRemoval = cmp.Or(o.CardRemoval, RemovalKeep)
 	o.Created = stamp(s.now())
 	if o.Sentinels == nil {
 		o.Sentinels = []string{"NONE", "REVOKED"}

@@ -319,7 +319,7 @@ func (s *Service) GroupsOf(ctx context.Context, c Caller, user string) ([]Member
 			return nil
 		}
 		if err == nil {
-			groups, err = tx.GroupsOf(user)
+			groups, err = tx.GroupsOf(c.Org, user)
 		}
 		return err
 	})

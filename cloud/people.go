@@ -121,7 +121,7 @@ func (s *Service) details(tx Tx, o Org, ids []string) ([]Person, error) {
 			p.Sites = append(p.Sites, *ps)
 		}
 		slices.SortFunc(p.Sites, func(a, b PersonSite) int { return strings.Compare(a.Site, b.Site) })
-		groups, err := tx.GroupsOf(id)
+		groups, err := tx.GroupsOf(o.ID, id)
 		if err != nil {
 			return nil, err
 		}

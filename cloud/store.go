@@ -82,8 +82,8 @@ type Tx interface {
 	MemberIDs(group, after string, limit int) ([]string, error) // limit below 1 is all
 	CountMembers(group string) (int, error)
 	Members(group, after string, limit int) ([]Member, error)
-	GroupsOf(member string) ([]Member, error)
-	GroupIDsOf(members []string) (map[string][]string, error)
+	GroupsOf(org, member string) ([]Member, error)
+	GroupIDsOf(org string, members []string) (map[string][]string, error)
 
 	Records(owners []string) ([]RecordRow, error) // at every site
 	SiteRecords(site string) ([]RecordRow, error) // all of one site, by kind and key

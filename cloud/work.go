@@ -255,7 +255,7 @@ func (w *work) load(ids []string) (map[string]*personView, error) {
 		}
 		people[row.ID] = &personView{PersonRow: row, Attrs: attrs, Manual: map[string][]string{}, Outcome: map[string]Outcome{}}
 	}
-	groups, err := w.tx.GroupIDsOf(ids)
+	groups, err := w.tx.GroupIDsOf(w.org.ID, ids)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,186 @@
+package cloud_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"latchkey/cloud"
+)
+
+// quiet errors are the answers that a random caller may get.
+func quiet(err error) bool {
+	_, bad := errors.AsType[*cloud.Invalid](err)
+	_, taken := errors.AsType[*cloud.Conflict](err)
+	return err == nil || bad || taken || errors.Is(err, cloud.ErrNotFound)
+}
+
+// TestLogFoldsToDesiredState: whatever the directory and the admins do, in any
+// order, the log of each site folds to its snapshot (fold checks seq, prev,
+// digest and deny on the way), and the snapshot is what the rules say of the
+// people as they are now.
+func TestLogFoldsToDesiredState(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		dir, err := os.MkdirTemp("", "cloud")
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		defer os.RemoveAll(dir)
+		w := &world{failer: t, ctx: t.Context()}
+		w.open(filepath.Join(dir, "cloud.db"))
+		defer w.db.Close()
+		w.furnish()
+		w.rule("north", cloud.Rule{ID: "employees", Conditions: []cloud.Condition{{Group: "Employees"}}})
+		w.rule("south", cloud.Rule{ID: "rest", Groups: []string{"vip"}})
+
+		var users, groups, cards []string
+		name := rapid.SampledFrom([]string{"ada", "bob", "carl", "dora"})
+		number := rapid.SampledFrom([]string{"", "101", "102", "103", "7x", "REVOKED", "0101"})
+		groupName := rapid.SampledFrom([]string{"Employees", "Vips"})
+		site := rapid.SampledFrom([]string{"north", "south"})
+		pick := func(t *rapid.T, from []string) string {
+			if len(from) == 0 {
+				return "none"
+			}
+			return rapid.SampledFrom(from).Draw(t, "id")
+		}
+		check := func(err error) {
+			if !quiet(err) {
+				t.Fatalf("unexpected error: %v", err)
+			}
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"create user": func(t *rapid.T) {
+				u, err := w.svc.CreateUser(w.ctx, w.caller, doc(name.Draw(t, "name"), number.Draw(t, "number")))
+				check(err)
+				if err == nil && !slices.Contains(users, u.ID) {
+					users = append(users, u.ID)
+				}
+			},
+			"card": func(t *rapid.T) {
+				_, err := w.patch(pick(t, users), map[string]any{"cardNumber": number.Draw(t, "number")})
+				check(err)
+			},
+			"active": func(t *rapid.T) {
+				_, err := w.patch(pick(t, users), map[string]any{"active": rapid.Bool().Draw(t, "active"), "cardNumber": number.Draw(t, "number")})
+				check(err)
+			},
+			"type": func(t *rapid.T) {
+				_, err := w.patch(pick(t, users), map[string]any{"userType": rapid.SampledFrom([]string{"FULL", "SMARTBOX", "odd"}).Draw(t, "type")})
+				check(err)
+			},
+			"delete user": func(t *rapid.T) { check(w.svc.DeleteUser(w.ctx, w.caller, pick(t, users), "")) },
+			"create group": func(t *rapid.T) {
+				g, err := w.svc.CreateGroup(w.ctx, w.caller, map[string]any{"displayName": groupName.Draw(t, "group")}, []string{pick(t, users)})
+				check(err)
+				if err == nil {
+					groups = append(groups, g.ID)
+				}
+			},
+			"members": func(t *rapid.T) {
+				id, add := pick(t, users), rapid.Bool().Draw(t, "add")
+				_, err := w.svc.UpdateGroup(w.ctx, w.caller, pick(t, groups), "", func(e *cloud.GroupEdit) error {
+					if add {
+						return e.Add(id)
+					}
+					return e.Remove(id)
+				})
+				check(err)
+			},
+			"delete group": func(t *rapid.T) { check(w.svc.DeleteGroup(w.ctx, w.caller, pick(t, groups), "")) },
+			"manual card": func(t *rapid.T) {
+				c, err := w.svc.AddCard(w.ctx, admin, "acme", pick(t, users), cloud.NewCard{Number: rapid.SampledFrom([]string{"101", "900"}).Draw(t, "number")})
+				check(err)
+				if err == nil {
+					cards = append(cards, c.ID)
+				}
+			},
+			"delete card": func(t *rapid.T) { check(w.svc.DeleteCard(w.ctx, admin, "acme", pick(t, cards))) },
+			"suspend card": func(t *rapid.T) {
+				_, err := w.svc.PatchCard(w.ctx, admin, "acme", pick(t, cards), cloud.CardPatch{Status: new(rapid.SampledFrom([]string{"active", "suspended"}).Draw(t, "status"))})
+				check(err)
+			},
+			"manual membership": func(t *rapid.T) {
+				if rapid.Bool().Draw(t, "add") {
+					check(w.svc.AddMembership(w.ctx, admin, "acme", pick(t, users), site.Draw(t, "site"), "vip"))
+				} else {
+					check(w.svc.RemoveMembership(w.ctx, admin, "acme", pick(t, users), site.Draw(t, "site"), "vip"))
+				}
+			},
+			"rule": func(t *rapid.T) {
+				r := cloud.Rule{ID: "employees", Enabled: rapid.Bool().Draw(t, "enabled"), Groups: []string{rapid.SampledFrom([]string{"staff", "vip"}).Draw(t, "group")}}
+				if rapid.Bool().Draw(t, "condition") {
+					r.Conditions = []cloud.Condition{{Group: groupName.Draw(t, "group")}}
+				}
+				_, err := w.svc.PutRule(w.ctx, admin, "acme", "north", r)
+				check(err)
+			},
+			"": func(*rapid.T) {
+				for _, site := range []string{"north", "south"} {
+					held := w.fold(site)
+					want, err := w.svc.DesiredFromScratch(w.ctx, "acme", site)
+					w.ok(err)
+					if !maps.Equal(held, want) {
+						t.Fatalf("%s holds %d records, from scratch it is %d:\n%v\n%v", site, len(held), len(want), held, want)
+					}
+				}
+			},
+		})
+	})
+}
+
+// TestOrderOfIndependentCalls: calls about different people and groups lead to
+// the same state in any order.
+func TestOrderOfIndependentCalls(t *testing.T) {
+	var first string
+	rapid.Check(t, func(t *rapid.T) {
+		dir, err := os.MkdirTemp("", "cloud")
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		defer os.RemoveAll(dir)
+		w := &world{failer: t, ctx: t.Context()}
+		w.open(filepath.Join(dir, "cloud.db"))
+		defer w.db.Close()
+		w.furnish()
+		w.rule("north", cloud.Rule{Conditions: []cloud.Condition{{Group: "Employees"}}})
+		ids := map[string]string{}
+		for _, n := range []string{"ada", "bob", "carl"} {
+			ids[n] = w.user(n, "").ID
+		}
+		g := w.group("Employees", ids["carl"])
+		calls := []func(){
+			func() { w.mustPatch(ids["ada"], map[string]any{"cardNumber": "1"}) },
+			func() { w.mustPatch(ids["bob"], map[string]any{"cardNumber": "2"}) },
+			func() { w.mustPatch(ids["carl"], map[string]any{"active": false}) },
+			func() { w.rule("south", cloud.Rule{Groups: []string{"vip"}}) },
+			func() { w.members(g.ID, ids["ada"]) },
+			func() { w.members(g.ID, ids["bob"]) },
+		}
+		for _, i := range rapid.Permutation([]int{0, 1, 2, 3, 4, 5}).Draw(t, "order") {
+			calls[i]()
+		}
+		var got string
+		for _, n := range []string{"ada", "bob", "carl"} {
+			got += fmt.Sprintf("%s: %s; %s\n", n, w.holds("north", ids[n]), w.holds("south", ids[n]))
+		}
+		if first == "" {
+			first = got
+		}
+		if got != first {
+			t.Fatalf("got\n%s, in another order it was\n%s", got, first)
+		}
+	})
+}
+
+func (w *world) members(group string, add ...string) {
+	w.Helper()
+	_, err := w.svc.UpdateGroup(w.ctx, w.caller, group, "", func(e *cloud.GroupEdit) error { return e.Add(add...) })
+	w.ok(err)
+}

@@ -1,0 +1,172 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pressly/goose/v3"
+
+	"latchkey/cloud"
+)
+
+func open(t *testing.T, path string) *DB {
+	t.Helper()
+	db, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// TestPathIsNotPartOfTheDSN: a path may have what an address treats specially,
+// without losing pragmas or the rest of its name.
+func TestPathIsNotPartOfTheDSN(t *testing.T) {
+	for _, name := range []string{"plain.db", "what?.db", "50%25.db", "a#b.db", "with blank.db", "a&_pragma=x.db"} {
+		path := filepath.Join(t.TempDir(), name)
+		db := open(t, path)
+		if _, err := os.Stat(path); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, conn := range []*sql.DB{db.write, db.read} {
+			for _, p := range pragmas {
+				var got string
+				if err := conn.QueryRowContext(t.Context(), "PRAGMA "+p.name).Scan(&got); err != nil || got != p.want {
+					t.Errorf("%s: pragma %s is %q, %v; want %q", name, p.name, got, err, p.want)
+				}
+			}
+		}
+	}
+}
+
+func TestReadersCannotWrite(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "cloud.db"))
+	err := db.View(t.Context(), func(tx cloud.Tx) error { return tx.PutOrg(cloud.Org{ID: "acme"}) })
+	if err == nil {
+		t.Error("a view wrote")
+	}
+}
+
+func TestUpdateIsUndoneWhenItFails(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "cloud.db"))
+	stop := errors.New("stop")
+	err := db.Update(t.Context(), func(tx cloud.Tx) error {
+		if err := tx.PutOrg(cloud.Org{ID: "acme"}); err != nil {
+			return err
+		}
+		return stop
+	})
+	if !errors.Is(err, stop) {
+		t.Errorf("got %v", err)
+	}
+	err = db.View(t.Context(), func(tx cloud.Tx) error {
+		_, err := tx.Org("acme")
+		return err
+	})
+	if !errors.Is(err, cloud.ErrNotFound) {
+		t.Errorf("got %v, want ErrNotFound", err)
+	}
+}
+
+func TestOpenAgainKeepsEverything(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cloud.db")
+	db := open(t, path)
+	if err := db.Update(t.Context(), func(tx cloud.Tx) error { return tx.PutOrg(cloud.Org{ID: "acme", Name: "Acme"}) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db = open(t, path)
+	err := db.View(t.Context(), func(tx cloud.Tx) error {
+		o, err := tx.Org("acme")
+		if o.Name != "Acme" {
+			t.Errorf("got %+v", o)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMigrationsGoBothWays(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "cloud.db"))
+	files, err := fs.Sub(migrations, "migrations/sqlite")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, db.write, files, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.DownTo(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestLookupsUseAnIndex: what a directory asks for does not get slower with
+// the number of users.
+func TestLookupsUseAnIndex(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "cloud.db"))
+	plan := func(query string, args ...any) string {
+		rows, err := db.read.QueryContext(context.Background(), "EXPLAIN QUERY PLAN "+query, args...)
+		if err != nil {
+			t.Fatalf("%s: %v", query, err)
+		}
+		defer rows.Close()
+		var out []string
+		for rows.Next() {
+			var id, parent, unused int
+			var detail string
+			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, detail)
+		}
+		return strings.Join(out, "; ")
+	}
+	for _, tt := range []struct {
+		table string
+		attr  string
+		uses  string
+	}{
+		{"person", "id", "sqlite_autoindex_person_1"},
+		{"person", "userName", "person_user_name"},
+		{"person", "externalId", "person_external"},
+		{"person", "displayName", "person_name"},
+		{"person", "cardNumber", "person_card"},
+		{"person", "manager", "person_manager"},
+		{"person", "emails.value", "sqlite_autoindex_person_email_1"},
+		{"directory_group", "id", "sqlite_autoindex_directory_group_1"},
+		{"directory_group", "displayName", "directory_group_name"},
+		{"directory_group", "externalId", "directory_group_external"},
+		{"directory_group", "members.value", "directory_member_member"},
+	} {
+		terms := personTerms
+		if tt.table != "person" {
+			terms = groupTerms
+		}
+		f := cloud.Find{Org: "acme", Origin: cloud.OriginDirectory, Terms: []cloud.Term{{Attr: tt.attr, Value: "x"}}}
+		cond, args, err := where(f, terms, tt.table == "person")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := plan(`SELECT id FROM `+tt.table+` WHERE `+cond+` ORDER BY id LIMIT 10 OFFSET 0`, args...)
+		if !strings.Contains(got, tt.uses) || strings.Contains(got, "SCAN") {
+			t.Errorf("%s by %s: %s; want %s", tt.table, tt.attr, got, tt.uses)
+		}
+	}
+	if _, _, err := where(cloud.Find{Terms: []cloud.Term{{Attr: "nickName"}}}, personTerms, true); err == nil {
+		t.Error("an attribute without an index was taken")
+	}
+}
