@@ -186,6 +186,17 @@ func (p *PD) Present(reader uint8, b wiegand.Bits) {
 	})
 }
 
+// Withdraw takes back the cards at a reader head that the panel has not fetched
+// yet.
+func (p *PD) Withdraw(reader uint8) {
+	p.locked(func() {
+		p.queue = slices.DeleteFunc(p.queue, func(w waiting) bool {
+			card, ok := w.reply.(osdp.RAW)
+			return ok && card.Reader == reader
+		})
+	})
+}
+
 // Key presses keys (0 to 9, * and #) at reader head 0; they go out as one
 // reply. They grow stale like cards.
 func (p *PD) Key(digits string) { p.KeyAt(0, digits) }

@@ -207,6 +207,24 @@ func TestStaleCards(t *testing.T) {
 	})
 }
 
+// TestWithdrawnCard is not told; one at another head is.
+func TestWithdrawnCard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pd := osdptest.NewPD(osdptest.Config{Addr: 3, Readers: 2})
+		p := serve(t, pd)
+		p.send(command(t, 3, 0, osdp.ID{}))
+		pd.Present(0, bits(t))
+		pd.Present(1, bits(t))
+		pd.Withdraw(0)
+		if _, r := reply(t, p.send(command(t, 3, 1, osdp.POLL{}))); r.Code() != osdp.CodeRAW || r.(osdp.RAW).Reader != 1 {
+			t.Errorf("reply %v, want the card at reader 1", r)
+		}
+		if _, r := reply(t, p.send(command(t, 3, 2, osdp.POLL{}))); r.Code() != osdp.CodeACK {
+			t.Errorf("reply %v, want ACK", r)
+		}
+	})
+}
+
 // TestOutputActions runs each action over each state before it.
 func TestOutputActions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
