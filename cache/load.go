@@ -421,17 +421,23 @@ func (db *DB) Verify(ctx context.Context) error {
 		}
 		return fmt.Errorf("cache: verify: %w", err)
 	}
+	if fault := p.fault(); fault != "" {
+		db.mu.Lock()
+		current := db.state.Gen == p.state.Gen
+		if current {
+			db.quarantined = p.quarantined
+		}
+		db.mu.Unlock()
+		if !current { // a snapshot came meanwhile, and was verified as it did
+			return nil
+		}
+		return db.verifyFailed(errors.New("cache: verify: " + fault))
+	}
 	db.staging.Lock()
 	err = db.clear(ctx)
 	db.staging.Unlock()
 	if err != nil {
 		return err
-	}
-	if fault := p.fault(); fault != "" {
-		db.mu.Lock()
-		db.quarantined = p.quarantined
-		db.mu.Unlock()
-		return db.verifyFailed(errors.New("cache: verify: " + fault))
 	}
 	db.mu.Lock()
 	defer db.mu.Unlock()
