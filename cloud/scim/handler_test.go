@@ -387,9 +387,9 @@ func TestParallelMembers(t *testing.T) {
 func TestByteForByte(t *testing.T) {
 	c := newClient(t, "")
 	const sent = `"x":{"big":12345678901234567890,"e":1.50,"html":"<a&b>","n":null,"u":"é\u2028"},"phoneNumbers":[{"type":"work","value":"+5 (555)"}],` +
-		`"urn:x:2.0:User":{"tag":" 7 "},"title":" Boss "`
+		`"urn:x:2.0:User":{"tag":" 7 "},"title":" Boss ","list":["b","b",{"value":"v"},{"value":"v","w":1}]`
 	a := c.want(201, "POST", "/scim/v2/Users", `{"userName":"a@x",`+sent+`}`)
-	for _, want := range []string{`"x":{"big":12345678901234567890,"e":1.50,"html":"<a&b>","n":null,"u":"é\u2028"}`, `"+5 (555)"`, `"urn:x:2.0:User":{"tag":" 7 "}`, `"title":" Boss "`} {
+	for _, want := range []string{`"x":{"big":12345678901234567890,"e":1.50,"html":"<a&b>","n":null,"u":"é\u2028"}`, `"+5 (555)"`, `"urn:x:2.0:User":{"tag":" 7 "}`, `"title":" Boss "`, `"list":["b","b",{"value":"v"},{"value":"v","w":1}]`} {
 		if !strings.Contains(a.raw, want) {
 			t.Errorf("got %s, want %s in it", a.raw, want)
 		}

@@ -402,12 +402,15 @@ func (e *engine) put(m map[string]any, k string, c change) error {
 			return nil
 		}
 		have, ok := old.([]any)
-		if old != nil && !ok {
-			m[k] = list // what was no list and nobody listed: the newer shape holds
+		if t.attr == nil && !ok {
+			m[k] = list // what nobody declared comes back just as it was sent
 			return nil
 		}
 		if have == nil {
 			have = []any{} // an empty list is not null
+		}
+		if len(have)+len(list) > 2*maxValues { // each is compared with each
+			return invalidValue("%s: %d and %d more values, want at most %d", c.path, len(have), len(list), maxValues)
 		}
 		for _, v := range list {
 			have = include(have, v)
