@@ -89,13 +89,14 @@ type SiteState struct {
 
 // A Cloud is the cloud's end of the links of all sites.
 type Cloud struct {
-	key    delta.Key
-	source Source
-	log    *slog.Logger
-	now    func() time.Time
-	timing cloudTiming
-	pipe   *pipe
-	slots  chan struct{} // one token a transfer
+	key     delta.Key
+	source  Source
+	log     *slog.Logger
+	now     func() time.Time
+	timing  cloudTiming
+	pipe    *pipe
+	publish publish       // pipe's
+	slots   chan struct{} // one token a transfer
 
 	refresh chan struct{} // capacity 1: a site that we do not know spoke
 	probe   []byte
@@ -155,6 +156,7 @@ func newCloud(c CloudConfig, broker *url.URL, timing cloudTiming) (*Cloud, error
 		silent:     cloud.silent,
 		checkEvery: timing.check,
 	}
+	cloud.publish = cloud.pipe.publish
 	return cloud, nil
 }
 
@@ -187,7 +189,7 @@ func (c *Cloud) feed(ctx context.Context, wg *sync.WaitGroup) {
 		case <-c.source.Changed():
 		case <-c.refresh:
 		case <-tick.C:
-			if err := c.pipe.publish(ctx, upTopic(cloudID), false, c.probe); err != nil && !errors.Is(err, ErrClosed) && ctx.Err() == nil {
+			if err := c.publish(ctx, upTopic(cloudID), false, c.probe); err != nil && !errors.Is(err, ErrClosed) && ctx.Err() == nil {
 				c.log.Warn("no word to ourselves", "err", err)
 			}
 		case <-retry.C:
@@ -310,7 +312,7 @@ func (c *Cloud) sendPayload(ctx context.Context, site string, payload []byte) er
 	if err != nil {
 		return fmt.Errorf("uplink: send: %w", err)
 	}
-	return c.pipe.publish(ctx, downTopic(site), false, envelope)
+	return c.publish(ctx, downTopic(site), false, envelope)
 }
 
 // Command sends m to its site once; it sets m's header and Re. ErrOffline says

@@ -280,6 +280,9 @@ func await(ctx context.Context, s *session, t mqtt.Token, limit time.Duration) e
 	}
 }
 
+// A publish sends one message. Tests put a line of their own in its place.
+type publish func(ctx context.Context, topic string, retained bool, payload []byte) error
+
 // publish sends payload and returns once it has left for the broker; with QoS 1
 // once the broker has it. It is safe for concurrent use. payload must not be
 // changed afterwards.

@@ -77,6 +77,7 @@ type Site struct {
 	log       *slog.Logger
 	timing    siteTiming
 	pipe      *pipe
+	publish   publish // pipe's
 	queue     *queue
 	poke      chan struct{} // capacity 1: a beat came
 	online    chan struct{} // capacity 1: the connection was opened
@@ -146,6 +147,7 @@ func newSite(c SiteConfig, broker *url.URL, timing siteTiming) (*Site, error) {
 		silent:     s.silent,
 		checkEvery: timing.check,
 	}
+	s.publish = s.pipe.publish
 	return s, nil
 }
 
@@ -206,7 +208,7 @@ func (s *Site) Send(ctx context.Context, m delta.Message) error {
 		s.head = m.Head
 		s.mu.Unlock()
 	}
-	return s.pipe.publish(ctx, upTopic(s.site), false, envelope)
+	return s.publish(ctx, upTopic(s.site), false, envelope)
 }
 
 func (s *Site) seal(m delta.Message) ([]byte, error) {
@@ -323,7 +325,7 @@ func (s *Site) answer(ctx context.Context) {
 		}
 		envelope, err := s.seal(m)
 		if err == nil {
-			err = s.pipe.publish(ctx, upTopic(s.site), false, envelope)
+			err = s.publish(ctx, upTopic(s.site), false, envelope)
 		}
 		if err != nil && !errors.Is(err, ErrClosed) && ctx.Err() == nil {
 			s.log.Warn("no answer to the cloud", "err", err)
@@ -355,7 +357,7 @@ func (s *Site) leave() {
 
 // announce sets the retained state. It is a hint: nothing depends on it.
 func (s *Site) announce(ctx context.Context, online bool) {
-	if err := s.pipe.publish(ctx, stateTopic(s.site), true, state(online)); err != nil {
+	if err := s.publish(ctx, stateTopic(s.site), true, state(online)); err != nil {
 		s.log.Debug("state not announced", "err", err)
 	}
 }
