@@ -38,6 +38,8 @@ func kindOf(m Message) (name, typ string) {
 		return TypeResult, UpTyp
 	case *Proof:
 		return TypeProof, UpTyp
+	case *Receipt:
+		return TypeReceipt, UpTyp
 	default:
 		return "", ""
 	}
@@ -70,6 +72,8 @@ func blank(name string) Message {
 		return new(Result)
 	case TypeProof:
 		return new(Proof)
+	case TypeReceipt:
+		return new(Receipt)
 	default:
 		return nil
 	}
@@ -193,8 +197,9 @@ func DecodeDeny(payload []byte) ([]access.Ref, Head, error) {
 	return d.Deny, Head{Epoch: d.Epoch, Seq: d.Seq, Hash: HashOf(payload)}, nil
 }
 
-// CheckSite refuses what is no site id: 1 to 32 of a-z, 0-9 and '-'. A site's
-// id is a level of its topics, and some brokers hang up on others.
+// CheckSite refuses what is no site id: 1 to 32 of a-z, 0-9 and '-', but not
+// "cloud". A site's id is a level of its topics, where some brokers hang up on
+// other characters, and its user name at the broker, where the cloud is "cloud".
 func CheckSite(id string) error {
 	if err := checkSite(id); err != nil {
 		return fmt.Errorf("%w: %w", ErrShape, err)
@@ -210,6 +215,9 @@ func checkSite(id string) error {
 		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
 			return fmt.Errorf("site id %q: want a-z, 0-9 and '-'", id)
 		}
+	}
+	if id == "cloud" {
+		return fmt.Errorf("site id %q is the cloud's own name", id)
 	}
 	return nil
 }
@@ -324,6 +332,11 @@ func check(m Message) error {
 		return first(checkToken("id", m.ID), checkText("text", m.Text, 0, maxText))
 	case *Proof:
 		return m.check()
+	case *Receipt:
+		if m.Part < 1 || m.Part > maxParts {
+			return fmt.Errorf("part %d, want 1 to %d", m.Part, maxParts)
+		}
+		return checkToken("id", m.ID)
 	default:
 		return nil
 	}

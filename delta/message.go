@@ -32,6 +32,7 @@ const (
 	TypeEvents   = "event"    // up
 	TypeResult   = "result"   // up
 	TypeProof    = "proof"    // up
+	TypeReceipt  = "receipt"  // up: sent by package uplink itself
 )
 
 // Head is where a site's stream stands: the last seq of the epoch, the hash of
@@ -90,7 +91,8 @@ type Approval struct {
 
 // A Snapshot is one part of the whole state at Head. The site takes it only
 // when Re is the nonce of this connection's hello and Head is not older than
-// what it holds.
+// what it holds. Parts come in any order and more than once. A site that has
+// some and hears no new one for 30 s asks with Need for the missing ones.
 type Snapshot struct {
 	Header
 	ID      string   `json:"id"`   // one for all parts; a newer one discards the older
@@ -104,12 +106,13 @@ type Snapshot struct {
 // A Beat says every 30 s, and right after each hello, that the cloud is there
 // and how far it is.
 //
-// A cloud that was started anew knows no nonces: it sends every site a beat
-// with an empty Re. So the rule at the site is: a Beat whose Re is not the
-// nonce of the newest hello proves nothing, neither contact nor position; the
-// site answers it with a new hello, under a new nonce, but not more than once
-// a second. And after it said hello the site says it again every 30 s until
-// the first beat that echoes it.
+// The rules at the site: only a Beat whose Re is the nonce of the newest hello
+// proves contact and position. A cloud that was started anew knows no nonces
+// and sends an empty Re: the site answers that with a new hello, under a new
+// nonce, but not more than once a second. Any other Re is the echo of an older
+// hello and is passed over; answering it would make two hellos chase one
+// another for ever. (Package uplink repeats a hello every 30 s until a beat
+// echoes it, and answers each such beat with the newest Applied.)
 type Beat struct {
 	Header
 	Re   string    `json:"re"`
@@ -202,4 +205,13 @@ type ControllerProof struct {
 	Epoch      uint32    `json:"epoch"`  // stream position of the wanted state
 	Seq        uint64    `json:"seq"`
 	Since      time.Time `json:"since"`
+}
+
+// A Receipt says that one part of a snapshot reached the site. It paces the
+// parts, so that a slow line is never sent more than its broker will hold; what
+// the site made of the part is said by Applied, Need or Nack.
+type Receipt struct {
+	Header
+	ID   string `json:"id"`
+	Part int    `json:"part"`
 }
