@@ -28,9 +28,9 @@ type courier struct {
 	// with the sink.
 	took chan struct{}
 
-	mu      sync.Mutex
-	queue   []Event
-	kept    int // events that a controller keeps, in queue or on their way
+	mu    sync.Mutex
+	queue []Event
+	kept  int // events that a controller keeps, in queue or on their way
 }
 
 func newCourier(sink Sink, log *slog.Logger) *courier {

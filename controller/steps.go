@@ -131,7 +131,7 @@ func (p *planner) next(now time.Time) step {
 		adds := slices.Concat(p.first, p.single, p.bulk)
 		n := min(len(adds), perLoad)
 		p.load = p.newLoad(adds[:n:n])
-		p.load.full = true
+		p.load.full, p.load.stamp = true, p.newest(p.stamps[serialline.TableCredentials])
 		p.sort()
 	}
 	if p.load != nil && p.stamps[serialline.TableCredentials].epoch == 0 {
@@ -185,7 +185,7 @@ func (p *planner) next(now time.Time) step {
 			// already, so this changes nothing for anybody.
 			all := slices.SortedFunc(maps.Values(p.target.records), compareRecords)
 			p.load = p.newLoad(all)
-			p.load.full = true
+			p.load.full, p.load.stamp = true, p.newest(now)
 			return p.loadStep()
 		case p.unstamped && p.target.epoch == now.epoch && p.target.version > now.version:
 			p.load = p.newLoad(nil) // only gives the table its version
@@ -261,9 +261,6 @@ func (p *planner) loadStep() step {
 	t := p.load
 	switch {
 	case !t.open:
-		if t.full && t.table == serialline.TableCredentials {
-			t.stamp = p.newest(p.stamps[t.table])
-		}
 		return step{kind: stepBegin, txn: t}
 	case t.sent < len(t.records):
 		return step{kind: stepPut, txn: t, records: t.records[t.sent:min(len(t.records), t.sent+serialline.MaxPut)]}
