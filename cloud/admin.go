@@ -589,10 +589,29 @@ func (s *Service) DeleteAccessGroup(ctx context.Context, by Actor, org, site, id
 		w.note("access group", id, nil)
 		w.config, w.own[site] = true, true
 		owners, err := w.tx.Owners(site)
+		if err != nil {
+			return err
+		}
 		for _, person := range owners {
 			w.people[person] = true
 		}
-		return err
+		// What a frozen property holds on to must not give the group again once
+		// there is another of its name.
+		outcomes, err := w.tx.Outcomes(owners)
+		if err != nil {
+			return err
+		}
+		for _, o := range outcomes {
+			n := len(o.Groups)
+			o.Groups = slices.DeleteFunc(o.Groups, func(g string) bool { return g == id })
+			if o.Site != site || len(o.Groups) == n {
+				continue
+			}
+			if err := w.tx.PutOutcome(o); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

@@ -16,7 +16,9 @@ import (
 // restart.
 func TestLargeChange(t *testing.T) {
 	w := newWorld(t)
-	const people = 1200
+	w.batch = 20
+	w.restart()
+	const people = 90
 	keep := w.rule("north", cloud.Rule{Groups: []string{"staff"}, Conditions: []cloud.Condition{{Group: "Nobody"}}})
 	for i := range people {
 		w.user(fmt.Sprintf("user%04d", i), fmt.Sprint(10_000+i))

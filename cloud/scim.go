@@ -197,12 +197,17 @@ func (s *Service) Users(ctx context.Context, c Caller, q Query) (users []User, t
 		users, total = nil, 0
 		start, count := q.window()
 		if q.Match == nil && q.SortBy == "" {
-			if total, err = tx.CountPeople(f); err != nil || count == 0 || start >= total {
-				return err
+			var rows []PersonRow
+			if count != 0 {
+				if rows, err = tx.FindPeople(f, start, count); err != nil {
+					return err
+				}
 			}
-			rows, err := tx.FindPeople(f, start, count)
-			if err != nil {
-				return err
+			total = start + len(rows)
+			if len(rows) == count || len(rows) == 0 && start > 0 { // there may be more, or fewer
+				if total, err = tx.CountPeople(f); err != nil {
+					return err
+				}
 			}
 			for _, row := range rows {
 				u, err := row.user()

@@ -19,6 +19,7 @@ type Service struct {
 	log     *slog.Logger
 	now     func() time.Time
 	formats *wiegand.Catalogue
+	batch   int
 	changed chan struct{} // a log grew
 	work    chan struct{} // gains wait
 
@@ -35,8 +36,9 @@ type cached struct {
 
 // Options are what a Service needs besides its store.
 type Options struct {
-	Log *slog.Logger     // nil discards
-	Now func() time.Time // nil is time.Now
+	Log   *slog.Logger     // nil discards
+	Now   func() time.Time // nil is time.Now
+	Batch int              // people whose gains one transaction writes, 1 to 500; 0 is 500
 }
 
 // NewService makes a Service over store, which the caller closes after it.
@@ -48,7 +50,10 @@ func NewService(store Store, o Options) (*Service, error) {
 	s := &Service{
 		store: store, log: o.Log, now: o.Now, formats: formats,
 		changed: make(chan struct{}, 1), work: make(chan struct{}, 1),
-		views: map[string]cached{},
+		views: map[string]cached{}, batch: o.Batch,
+	}
+	if s.batch < 1 || s.batch > batch {
+		s.batch = batch
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -121,7 +126,7 @@ func (s *Service) settleBatch(ctx context.Context) (done bool, err error) {
 	var people []string
 	err = s.store.View(ctx, func(tx Tx) error {
 		var err error
-		org, people, err = tx.Dirty(batch)
+		org, people, err = tx.Dirty(s.batch)
 		return err
 	})
 	if err != nil || len(people) == 0 {

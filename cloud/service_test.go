@@ -300,6 +300,18 @@ func TestR1PropertyWithoutRuleIsFrozen(t *testing.T) {
 	w.expect("north", u.ID, "")
 	w.rule("north", cloud.Rule{})
 	w.expect("north", late.ID, "active, card 222, in staff")
+
+	// A group that was deleted while frozen does not come back with its name.
+	rules, err := w.svc.Rules(w.ctx, "acme", "north")
+	w.ok(err)
+	w.refused(w.svc.DeleteAccessGroup(w.ctx, admin, "acme", "north", "staff"))
+	w.ok(w.svc.DeleteRule(w.ctx, admin, "acme", "north", rules[0].ID))
+	w.ok(w.svc.DeleteAccessGroup(w.ctx, admin, "acme", "north", "staff"))
+	w.expect("north", late.ID, "active, card 222")
+	_, err = w.svc.PutAccessGroup(w.ctx, admin, "acme", "north", cloud.AccessGroup{ID: "staff"})
+	w.ok(err)
+	w.mustPatch(late.ID, map[string]any{"title": "x"})
+	w.expect("north", late.ID, "active, card 222")
 }
 
 func TestR2WhatARuleGives(t *testing.T) {

@@ -13,8 +13,9 @@ import (
 	"latchkey/delta"
 )
 
-// batch is how many people's gains one transaction writes: a larger change
-// writes its losses at once and its gains in batches (design, "One change").
+// batch is how many people's gains one transaction writes at most: a larger
+// change writes its losses at once and its gains in batches (design, "One
+// change"). It is also how many people are read at a time.
 const batch = 500
 
 // An act is who does what, for the audit trail.
@@ -180,7 +181,7 @@ func (w *work) write(site string, units []unit) error {
 // adds the difference to units. Of more than a batch of people it adds only
 // what they lose, and leaves the rest to the background.
 func (w *work) refresh(views []*siteView, ids []string, units map[string][]unit) error {
-	bulk := len(ids) > batch
+	bulk := len(ids) > w.s.batch
 	for chunk := range slices.Chunk(ids, batch) {
 		people, err := w.load(chunk)
 		if err != nil {

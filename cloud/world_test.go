@@ -34,7 +34,8 @@ type world struct {
 	db     *store.DB
 	caller cloud.Caller
 	clock  time.Time
-	n      int
+	path   string
+	batch  int // 0 is the default
 }
 
 const admin = cloud.Actor("admin")
@@ -50,6 +51,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) open(path string) {
 	w.Helper()
+	w.path = path
 	db, err := store.Open(w.ctx, path)
 	w.ok(err)
 	w.db = db
@@ -62,7 +64,7 @@ func (w *world) restart() {
 	if w.clock.IsZero() {
 		w.clock = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 	}
-	svc, err := cloud.NewService(w.db, cloud.Options{Now: func() time.Time {
+	svc, err := cloud.NewService(w.db, cloud.Options{Batch: w.batch, Now: func() time.Time {
 		w.clock = w.clock.Add(time.Millisecond)
 		return w.clock
 	}})
