@@ -2,7 +2,6 @@ package cloud_test
 
 import (
 	"fmt"
-	"path/filepath"
 	"testing"
 
 	"latchkey/cloud"
@@ -11,10 +10,8 @@ import (
 // benchWorld has 10,000 users, all with access at one site.
 func benchWorld(b *testing.B) (*world, []string) {
 	b.Helper()
-	w := &world{failer: b, ctx: b.Context()}
-	w.open(filepath.Join(b.TempDir(), "cloud.db"))
+	w := copyOf(b, b.Context(), b.TempDir())
 	b.Cleanup(func() { w.db.Close() })
-	w.furnish()
 	w.rule("north", cloud.Rule{})
 	var ids []string
 	for i := range 10_000 {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -28,34 +27,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// furnished is the file of a world that nothing happened in yet.
-func furnished(t *testing.T) string {
-	w := newWorld(t)
-	path := filepath.Join(t.TempDir(), "template.db")
-	w.ok(w.db.Close())
-	w.ok(os.Rename(w.path, path))
-	return path
-}
-
-// copyOf opens a copy of a furnished world.
-func copyOf(t *rapid.T, template string) (w *world, done func()) {
-	dir, err := os.MkdirTemp("", "cloud")
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
-	w = &world{failer: t, ctx: t.Context()}
-	file, err := os.ReadFile(template)
-	w.ok(err)
-	path := filepath.Join(dir, "cloud.db")
-	w.ok(os.WriteFile(path, file, 0o600))
-	w.open(path)
-	w.caller = cloud.Caller{Org: "acme", Token: "test"}
-	return w, func() {
-		w.db.Close()
-		os.RemoveAll(dir)
-	}
-}
-
 // quiet errors are the answers that a random caller may get.
 func quiet(err error) bool {
 	_, bad := errors.AsType[*cloud.Invalid](err)
@@ -68,10 +39,14 @@ func quiet(err error) bool {
 // digest and deny on the way), and the snapshot is what the rules say of the
 // people as they are now.
 func TestLogFoldsToDesiredState(t *testing.T) {
-	template := furnished(t)
 	rapid.Check(t, func(t *rapid.T) {
-		w, done := copyOf(t, template)
-		defer done()
+		dir, err := os.MkdirTemp("", "cloud")
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		defer os.RemoveAll(dir)
+		w := copyOf(t, t.Context(), dir)
+		defer w.db.Close()
 		w.rule("north", cloud.Rule{ID: "employees", Conditions: []cloud.Condition{{Group: "Employees"}}})
 		w.rule("south", cloud.Rule{ID: "rest", Groups: []string{"vip"}})
 
@@ -176,11 +151,15 @@ func TestLogFoldsToDesiredState(t *testing.T) {
 // TestOrderOfIndependentCalls: calls about different people and groups lead to
 // the same state in any order.
 func TestOrderOfIndependentCalls(t *testing.T) {
-	template := furnished(t)
 	var first string
 	rapid.Check(t, func(t *rapid.T) {
-		w, done := copyOf(t, template)
-		defer done()
+		dir, err := os.MkdirTemp("", "cloud")
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		defer os.RemoveAll(dir)
+		w := copyOf(t, t.Context(), dir)
+		defer w.db.Close()
 		w.rule("north", cloud.Rule{Conditions: []cloud.Condition{{Group: "Employees"}}})
 		ids := map[string]string{}
 		for _, n := range []string{"ada", "bob", "carl"} {

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,24 +36,57 @@ type world struct {
 	db     *store.DB
 	caller cloud.Caller
 	clock  time.Time
-	path   string
 	batch  int // 0 is the default
 }
 
 const admin = cloud.Actor("admin")
 
+// newWorld opens a world that nothing happened in yet.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{failer: t, ctx: t.Context()}
-	w.open(filepath.Join(t.TempDir(), "cloud.db"))
+	w := copyOf(t, t.Context(), t.TempDir())
 	t.Cleanup(func() { w.db.Close() })
+	return w
+}
+
+// template is the file of a furnished world, made once: making the schema
+// takes longer than most tests.
+var template = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "cloud")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	w := &world{failer: broken{}, ctx: context.Background()}
+	path := filepath.Join(dir, "cloud.db")
+	w.open(path)
 	w.furnish()
+	w.ok(w.db.Close())
+	return os.ReadFile(path)
+})
+
+// broken fails where there is no test to fail.
+type broken struct{}
+
+func (broken) Helper()                           {}
+func (broken) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+func (broken) Errorf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+
+// copyOf opens a copy of a furnished world in dir; the caller closes its db.
+func copyOf(f failer, ctx context.Context, dir string) *world {
+	f.Helper()
+	file, err := template()
+	w := &world{failer: f, ctx: ctx, caller: cloud.Caller{Org: "acme", Token: "test"}}
+	w.clock = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC) // after all that the template has
+	w.ok(err)
+	path := filepath.Join(dir, "cloud.db")
+	w.ok(os.WriteFile(path, file, 0o600))
+	w.open(path)
 	return w
 }
 
 func (w *world) open(path string) {
 	w.Helper()
-	w.path = path
 	db, err := store.Open(w.ctx, path)
 	w.ok(err)
 	w.db = db
@@ -75,10 +110,6 @@ func (w *world) restart() {
 func (w *world) furnish() {
 	w.Helper()
 	_, err := w.svc.CreateOrg(w.ctx, admin, cloud.Org{ID: "acme", Name: "Acme"})
-	w.ok(err)
-	_, secret, err := w.svc.CreateToken(w.ctx, admin, "acme", "entra")
-	w.ok(err)
-	w.caller, err = w.svc.Authenticate(w.ctx, secret)
 	w.ok(err)
 	for _, site := range []string{"north", "south"} {
 		_, err := w.svc.PutProperty(w.ctx, admin, "acme", cloud.Property{ID: site, Name: site})
