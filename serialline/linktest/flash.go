@@ -1,6 +1,7 @@
 package linktest
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -156,9 +157,10 @@ func (c *cutter) truncate(name string, size int64) error {
 	return c.flash.truncate(name, size)
 }
 
-// A journal is a file of entries: u16 length of the payload, u8 kind, payload,
-// CRC-32C over all of it. What is half written at its end was never answered,
-// and is cut.
+// A journal is a file of entries: u16 length of the payload, the same inverted,
+// u8 kind, payload, CRC-32C over all of it. What is half written at its end was
+// never answered, and is cut. The inverted length tells an entry that was cut
+// short from one whose length rotted, with all that follows it still there.
 type journal struct {
 	flash  flash
 	name   string
@@ -168,7 +170,8 @@ type journal struct {
 
 const (
 	journalMagic = "LINKTAB1"
-	entryOver    = 2 + 1 + 4 // bytes of an entry besides its payload
+	entryHead    = 2 + 2 + 1
+	entryOver    = entryHead + 4 // bytes of an entry besides its payload
 )
 
 // ErrDamaged says that a journal is damaged elsewhere than at its end.
@@ -179,6 +182,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 func appendEntry(b []byte, kind uint8, payload []byte) []byte {
 	at := len(b)
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(payload)))
+	b = binary.LittleEndian.AppendUint16(b, ^uint16(len(payload)))
 	b = append(append(b, kind), payload...)
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[at:], castagnoli))
 }
@@ -197,16 +201,25 @@ func openJournal(f flash, name string, apply func(kind uint8, payload []byte) er
 		return nil, fmt.Errorf("%w: %s does not begin like one", ErrDamaged, name)
 	}
 	at := len(journalMagic)
+	damaged := func() error { return fmt.Errorf("%w: %s at byte %d of %d", ErrDamaged, name, at, len(b)) }
 	for at < len(b) {
 		end := len(b) + 1
-		if len(b)-at >= entryOver {
-			end = at + entryOver + int(binary.LittleEndian.Uint16(b[at:]))
+		if len(b)-at >= 4 {
+			size := binary.LittleEndian.Uint16(b[at:])
+			end = at + entryOver + int(size)
+			if binary.LittleEndian.Uint16(b[at+2:]) != ^size {
+				// A file system may have grown the file and not filled it.
+				if len(bytes.Trim(b[at:], "\x00")) > 0 {
+					return nil, damaged()
+				}
+				end = len(b) + 1
+			}
 		}
 		whole := end <= len(b)
 		if whole && crc32.Checksum(b[at:end-4], castagnoli) != binary.LittleEndian.Uint32(b[end-4:end]) {
 			// Only the last entry may be half written. Others were answered for.
 			if end < len(b) {
-				return nil, fmt.Errorf("%w: %s at byte %d of %d", ErrDamaged, name, at, len(b))
+				return nil, damaged()
 			}
 			whole = false
 		}
@@ -216,7 +229,7 @@ func openJournal(f flash, name string, apply func(kind uint8, payload []byte) er
 			}
 			break
 		}
-		if err := apply(b[at+2], b[at+3:end-4]); err != nil {
+		if err := apply(b[at+entryHead-1], b[at+entryHead:end-4]); err != nil {
 			return nil, fmt.Errorf("%w: %s at byte %d: %w", ErrDamaged, name, at, err)
 		}
 		at = end

@@ -1,0 +1,219 @@
+package serialline
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
+)
+
+// openPTY opens a Port on a new pty and returns the master and the way to hang
+// the line up.
+func openPTY(t *testing.T, backend string) (Port, *os.File, Config) {
+	t.Helper()
+	master, slave, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { master.Close() })
+	conf := Config{Path: slave.Name(), Baud: 38400, Backend: backend, RS485: true}
+	p, err := Open(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slave.Close()
+	t.Cleanup(func() { p.Close() })
+	return p, master, conf
+}
+
+func eachBackend(t *testing.T, f func(t *testing.T, backend string)) {
+	for _, b := range []string{BackendNative, BackendTarm} {
+		t.Run(b, func(t *testing.T) { f(t, b) })
+	}
+}
+
+// TestPortCarriesBytes: every byte goes through as it is, both ways.
+func TestPortCarriesBytes(t *testing.T) {
+	eachBackend(t, func(t *testing.T, backend string) {
+		p, master, _ := openPTY(t, backend)
+		all := make([]byte, 256)
+		for i := range all {
+			all[i] = byte(i)
+		}
+		if _, err := p.Write(all); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Drain(); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, 256)
+		if _, err := io.ReadFull(master, got); err != nil || string(got) != string(all) {
+			t.Fatalf("master read % x, %v", got, err)
+		}
+		if _, err := master.Write(all); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(p, got); err != nil || string(got) != string(all) {
+			t.Fatalf("port read % x, %v", got, err)
+		}
+	})
+}
+
+func TestPortDeadline(t *testing.T) {
+	eachBackend(t, func(t *testing.T, backend string) {
+		p, master, _ := openPTY(t, backend)
+		start := time.Now()
+		p.SetReadDeadline(start.Add(30 * time.Millisecond))
+		n, err := p.Read(make([]byte, 8))
+		if n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("got %d, %v, want a time-out", n, err)
+		}
+		if took := time.Since(start); took < 30*time.Millisecond || took > 2*time.Second {
+			t.Errorf("a deadline of 30 ms came after %v", took)
+		}
+		// The port is still good, and what came late is still there.
+		master.Write([]byte{7})
+		p.SetReadDeadline(time.Now().Add(5 * time.Second))
+		b := make([]byte, 8)
+		if n, err := p.Read(b); n != 1 || err != nil || b[0] != 7 {
+			t.Fatalf("after a time-out: got %d, %v", n, err)
+		}
+		// A deadline that passes ends a Read that waits already.
+		p.SetReadDeadline(time.Time{})
+		done := make(chan error, 1)
+		go func() {
+			_, err := p.Read(make([]byte, 8))
+			done <- err
+		}()
+		p.SetReadDeadline(time.Unix(1, 0))
+		if err := <-done; !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("got %v, want a time-out", err)
+		}
+	})
+}
+
+// TestPortHangUp: a device that is gone is told apart from a silent one, and
+// costs no busy loop.
+func TestPortHangUp(t *testing.T) {
+	eachBackend(t, func(t *testing.T, backend string) {
+		p, master, _ := openPTY(t, backend)
+		done := make(chan error, 1)
+		go func() {
+			_, err := p.Read(make([]byte, 8))
+			done <- err
+		}()
+		master.Close()
+		if err := <-done; !errors.Is(err, io.EOF) {
+			t.Fatalf("got %v, want io.EOF", err)
+		}
+		p.SetReadDeadline(time.Now().Add(5 * time.Second))
+		if _, err := p.Read(make([]byte, 8)); !errors.Is(err, io.EOF) {
+			t.Errorf("again: got %v, want io.EOF", err)
+		}
+	})
+}
+
+// TestPortClose: a Read that waits ends, and swallows nothing that is meant for
+// who opens the port next.
+func TestPortClose(t *testing.T) {
+	eachBackend(t, func(t *testing.T, backend string) {
+		p, master, conf := openPTY(t, backend)
+		keep, err := os.OpenFile(conf.Path, os.O_RDWR|unix.O_NOCTTY, 0) // the line stays up
+		if err != nil {
+			t.Skip("TIOCEXCL binds this user, which is not root:", err)
+		}
+		defer keep.Close()
+		done := make(chan error, 1)
+		go func() {
+			_, err := p.Read(make([]byte, 8))
+			done <- err
+		}()
+		if err := p.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; !errors.Is(err, os.ErrClosed) {
+			t.Fatalf("got %v, want os.ErrClosed", err)
+		}
+		next, err := Open(conf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer next.Close()
+		if _, err := master.Write([]byte("abc")); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, 3)
+		next.SetReadDeadline(time.Now().Add(5 * time.Second))
+		if _, err := io.ReadFull(next, got); err != nil || string(got) != "abc" {
+			t.Fatalf("got %q, %v", got, err)
+		}
+		if _, err := p.Read(got); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("Read after Close: got %v", err)
+		}
+		if _, err := p.Write(got); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("Write after Close: got %v", err)
+		}
+	})
+}
+
+func TestPortIsOurs(t *testing.T) {
+	for _, first := range []string{BackendNative, BackendTarm} {
+		for _, second := range []string{BackendNative, BackendTarm} {
+			t.Run(first+" "+second, func(t *testing.T) {
+				p, _, conf := openPTY(t, first)
+				conf.Backend = second
+				if _, err := Open(conf); !errors.Is(err, ErrInUse) {
+					t.Fatalf("a second opener: got %v, want ErrInUse", err)
+				}
+				p.Close()
+			})
+		}
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eachBackend(t, func(t *testing.T, backend string) {
+		for _, tt := range []struct {
+			conf Config
+			want error
+			text string
+		}{
+			{Config{Path: "/dev/null", Baud: 250000}, ErrBaud, "250000"},
+			{Config{Path: "/dev/null", Baud: 0}, ErrBaud, "115200"},
+			{Config{Path: "/dev/does-not-exist", Baud: 9600}, os.ErrNotExist, "/dev/does-not-exist"},
+			{Config{Path: file, Baud: 9600}, nil, file},
+		} {
+			tt.conf.Backend = backend
+			p, err := Open(tt.conf)
+			if err == nil {
+				p.Close()
+				t.Errorf("%+v was opened", tt.conf)
+				continue
+			}
+			if tt.want != nil && !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.text) {
+				t.Errorf("%+v: got %v", tt.conf, err)
+			}
+		}
+	})
+	if _, err := Open(Config{Path: file, Baud: 9600, Backend: "other"}); !errors.Is(err, ErrBackend) {
+		t.Errorf("another backend: got %v", err)
+	}
+	for _, baud := range Bauds() {
+		if _, ok := speed(baud); !ok {
+			t.Errorf("%d baud has no termios code", baud)
+		}
+	}
+}
