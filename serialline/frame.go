@@ -1,6 +1,7 @@
 package serialline
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -68,31 +69,23 @@ func (f Frame) AppendBinary(b []byte) ([]byte, error) {
 	if len(f.Payload) > MaxPayload {
 		return b, fmt.Errorf("serialline: payload of %d bytes, want at most %d", len(f.Payload), MaxPayload)
 	}
-	var raw [maxContent]byte
-	raw[0], raw[1], raw[2], raw[3], raw[4] = Version, f.Addr, f.Seq, f.Flags, f.Op
-	n := headerLen + copy(raw[headerLen:], f.Payload)
-	binary.LittleEndian.PutUint32(raw[n:], checksum(raw[:n]))
-	b = append(b, 0)
-	b = appendCOBS(b, raw[:n+crcLen])
-	return append(b, 0), nil
-}
-
-// appendCOBS appends data without any zero. Data is shorter than 254 bytes, so
-// that no code byte of 0xFF, which stands for no zero, comes up.
-func appendCOBS(b, data []byte) []byte {
-	code := len(b)
-	b = append(b, 0)
-	for _, c := range data {
-		if c == 0 {
+	b = append(b, 0, 0) // the delimiter, and the first code byte
+	code := len(b) - 1
+	b = append(b, Version, f.Addr, f.Seq, f.Flags, f.Op)
+	b = append(b, f.Payload...)
+	b = binary.LittleEndian.AppendUint32(b, checksum(b[code+1:]))
+	// COBS in place: each zero becomes the distance to the next one. A block is
+	// shorter than 254 bytes, so the code of 0xFF, which stands for no zero, does
+	// not come up.
+	for {
+		next := bytes.IndexByte(b[code+1:], 0)
+		if next < 0 {
 			b[code] = byte(len(b) - code)
-			code = len(b)
-			b = append(b, 0)
-			continue
+			return append(b, 0), nil
 		}
-		b = append(b, c)
+		b[code] = byte(next + 1)
+		code += next + 1
 	}
-	b[code] = byte(len(b) - code)
-	return b
 }
 
 // ParseFrame reads what stands between two zeros on the wire. The payload is a
@@ -115,10 +108,8 @@ func parse(raw, enc []byte) (Frame, error) {
 		if code == 0 || code > len(enc)-at {
 			return Frame{}, fmt.Errorf("%w: code byte %d with %d bytes to come", ErrFrame, code, len(enc)-at)
 		}
-		for _, c := range enc[at+1 : at+code] {
-			if c == 0 {
-				return Frame{}, fmt.Errorf("%w: a zero inside", ErrFrame)
-			}
+		if bytes.IndexByte(enc[at+1:at+code], 0) >= 0 {
+			return Frame{}, fmt.Errorf("%w: a zero inside", ErrFrame)
 		}
 		n += copy(raw[n:], enc[at+1:at+code])
 		if at += code; at < len(enc) {

@@ -78,9 +78,9 @@ func TestFrameRefused(t *testing.T) {
 		{"code past the end", append([]byte{0xFE}, good[1:]...), ErrFrame},
 		{"too long", bytes.Repeat([]byte{1}, maxEncoded+1), ErrFrame},
 		{"another version", func() []byte {
-			raw := []byte{2, 1, 1, 0, 2}
+			raw := []byte{2, 1, 1, 7, 2}
 			raw = le.AppendUint32(raw, crc32.Checksum(raw, crc32.MakeTable(crc32.Castagnoli)))
-			return appendCOBS(nil, raw)
+			return append([]byte{byte(len(raw) + 1)}, raw...) // no byte of it is zero
 		}(), ErrVersion},
 	} {
 		if f, err := ParseFrame(tt.b); !errors.Is(err, tt.want) {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"maps"
 	"slices"
 )
 
@@ -268,9 +269,7 @@ func (t *Table) Clone() *Table {
 			continue
 		}
 		c.records[i] = make(map[Key]Record, len(rows))
-		for k, r := range rows {
-			c.records[i][k] = r
-		}
+		maps.Copy(c.records[i], rows)
 	}
 	return c
 }
