@@ -141,28 +141,33 @@ type Scanner struct {
 // ended; ErrFrame or ErrVersion when what ended is no frame of ours. The
 // frame's payload is good until the next call.
 func (s *Scanner) Scan(p []byte) (n int, f Frame, err error) {
-	for i, c := range p {
-		if c != 0 {
-			if s.n == len(s.enc) {
-				s.long = true
-				continue
-			}
-			s.enc[s.n] = c
-			s.n++
-			continue
+	for n < len(p) {
+		size := bytes.IndexByte(p[n:], 0)
+		whole := size >= 0
+		if !whole {
+			size = len(p) - n
 		}
+		if took := copy(s.enc[s.n:], p[n:n+size]); took < size {
+			s.long = true
+		} else if !s.long {
+			s.n += took
+		}
+		n += size
+		if !whole {
+			break
+		}
+		n++
 		size, long := s.n, s.long
-		s.n, s.long = 0, false
-		if size == 0 && !long {
-			continue // two delimiters in a row
+		s.Reset()
+		switch {
+		case long:
+			return n, Frame{}, fmt.Errorf("%w: longer than %d bytes", ErrFrame, maxEncoded)
+		case size > 0: // otherwise two delimiters in a row
+			f, err := parse(s.raw[:], s.enc[:size])
+			return n, f, err
 		}
-		if long {
-			return i + 1, Frame{}, fmt.Errorf("%w: longer than %d bytes", ErrFrame, maxEncoded)
-		}
-		f, err := parse(s.raw[:], s.enc[:size])
-		return i + 1, f, err
 	}
-	return len(p), Frame{}, ErrMore
+	return n, Frame{}, ErrMore
 }
 
 // Reset forgets a frame that has begun.
