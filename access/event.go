@@ -45,6 +45,7 @@ const (
 	EventGap              = "gap"            // events could not be stored: Count of them since Since
 	EventControllerLost   = "controller lost events"
 	EventCacheQuarantined = "cache quarantined"
+	EventAlarm            = "alarm" // a person must look: Text says at what
 )
 
 // Who decided.

@@ -1,0 +1,324 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	_ "modernc.org/sqlite" // to damage a cache
+
+	"latchkey/access"
+	"latchkey/cache"
+	"latchkey/controller"
+	"latchkey/delta"
+	"latchkey/wiegand"
+)
+
+func drivers(d ...controller.Driver) []controller.Driver { return d }
+
+// A broken driver cannot work.
+type broken struct{ *lock }
+
+func (broken) Run(context.Context, controller.Sink) error { return errors.New("no readers") }
+
+// damage takes a row out of the cache behind its back.
+func damage(t *testing.T, dir string) {
+	t.Helper()
+	db := must(sql.Open("sqlite", filepath.Join(dir, "cache.db")))
+	defer db.Close()
+	res, err := db.ExecContext(t.Context(), `DELETE FROM records WHERE kind = 'group'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := res.RowsAffected(); n != 1 || err != nil {
+		t.Fatalf("damaged %d rows: %v", n, err)
+	}
+}
+
+// Audit first: when the strike moves, the decision is on disk.
+func TestEventIsOnDiskBeforeTheDoorOpens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, t.TempDir())
+		s.join(1)
+		var atUnlock []access.Event
+		s.lock.onUnlock = func(context.Context) error {
+			atUnlock = s.accesses()
+			return nil
+		}
+		if !s.lock.opens(t, 1) {
+			t.Fatal("the door stayed shut")
+		}
+		if len(atUnlock) != 1 || !atUnlock[0].Granted || atUnlock[0].Credential != "c1" {
+			t.Errorf("on disk when the strike moved: %+v, want the decision", atUnlock)
+		}
+		s.end()
+	})
+}
+
+func TestSlowDiskOpensAndCounts(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		store := s.agent.doors.append
+		s.agent.doors.append = func(ctx context.Context, e access.Event) (access.Event, error) {
+			time.Sleep(80 * time.Millisecond)
+			return store(ctx, e)
+		}
+		began := time.Now()
+		var after time.Duration
+		onDisk := -1
+		s.lock.onUnlock = func(context.Context) error {
+			after, onDisk = time.Since(began), len(s.accesses())
+			return nil
+		}
+		if err := s.lock.happens(controller.Event{Kind: controller.CardRead, Bits: card(1)}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if after != auditWait || onDisk != 0 {
+			t.Errorf("the door opened after %v with %d events on disk, want after %v without", after, onDisk, auditWait)
+		}
+		if n := s.agent.Status(t.Context()).Events.Unaudited; n != 1 {
+			t.Errorf("%d openings counted, want 1", n)
+		}
+		if len(s.accesses()) != 1 {
+			t.Error("the event never came to the disk")
+		}
+	})
+}
+
+func TestFailingDiskDoesNotShutDoors(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		s.agent.doors.append = func(_ context.Context, e access.Event) (access.Event, error) {
+			return e, fmt.Errorf("%w: disk full", cache.ErrDeferred)
+		}
+		if !s.lock.opens(t, 1) {
+			t.Error("the door stayed shut")
+		}
+		if n := s.agent.doors.unaudited.Load(); n != 1 {
+			t.Errorf("%d openings counted, want 1", n)
+		}
+		// A controller keeps its own events until they are on our disk.
+		err := s.lock.happens(controller.Event{Kind: controller.Decided, Device: &access.Device{Serial: "1", Boot: 1, Seq: 1}})
+		if !errors.Is(err, cache.ErrDeferred) {
+			t.Errorf("the sink took a controller's event that is not on disk: %v", err)
+		}
+	})
+}
+
+func TestControllersEventIsStoredOnce(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		e := controller.Event{Kind: controller.Decided, Bits: card(1), Granted: true, Reason: access.Granted, Device: &access.Device{Serial: "ab", Boot: 2, Seq: 7}}
+		for range 3 {
+			if err := s.lock.happens(e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		list := s.accesses()
+		if len(list) != 1 || list[0].DecidedBy != access.ByController || list[0].Credential != "c1" {
+			t.Errorf("stored %+v, want it once, by the controller", list)
+		}
+		if len(s.lock.opened) != 0 {
+			t.Error("the agent unlocked a door that its controller decides for")
+		}
+	})
+}
+
+// A slow lock at one door holds up neither the cloud's changes nor its own
+// stop.
+func TestSlowLock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, t.TempDir())
+		s.join(2)
+		s.lock.onUnlock = func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		for range 3 {
+			if err := s.lock.happens(controller.Event{Kind: controller.CardRead, Bits: card(1)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.tell(s.world.publish(nil, hired(3)...))
+		if s.db.Held() != s.world.head {
+			t.Error("a delta waits for a lock")
+		}
+		time.Sleep(unlockLimit + unlockLimit/2)
+		synctest.Wait()
+		if !slices.Contains(s.kinds(), access.EventAlarm) {
+			t.Errorf("events %v, want an alarm: the lock does not answer", s.kinds())
+		}
+		began := time.Now()
+		s.end()
+		if took := time.Since(began); took > 4*time.Second {
+			t.Errorf("the stop took %v, want less than 4 s", took)
+		}
+	})
+}
+
+// Whoever presented a card long ago has left: the door must not open for the
+// next who comes along.
+func TestStaleCardDoesNotOpen(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		first := true
+		s.lock.onUnlock = func(context.Context) error {
+			if first {
+				first = false
+				time.Sleep(2 * staleCard)
+			}
+			return nil
+		}
+		for range 2 {
+			if err := s.lock.happens(controller.Event{Kind: controller.CardRead, Bits: card(1)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(3 * staleCard)
+		synctest.Wait()
+		if n := len(s.lock.opened); n != 1 {
+			t.Errorf("the door opened %d times, want once", n)
+		}
+		if e := s.last(); e.Granted || e.Reason != access.Fault || !strings.Contains(e.Text, "waited too long") {
+			t.Errorf("last event %+v, want the second card refused as stale", e)
+		}
+	})
+}
+
+func TestReaderThatFloodsIsCounted(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		s.lock.onUnlock = func(context.Context) error { time.Sleep(time.Second); return nil }
+		for range doorQueue + 10 {
+			if err := s.lock.happens(controller.Event{Kind: controller.CardRead, Bits: card(1)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if n := s.agent.doors.overflow.Load(); n < 9 || n > 10 {
+			t.Errorf("%d events counted as dropped, want 9 or 10", n)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if !slices.Contains(s.kinds(), access.EventGap) {
+			t.Error("no gap tells of what was dropped")
+		}
+	})
+}
+
+func TestWrongFormatAndKeypad(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		if err := s.lock.happens(controller.Event{Kind: controller.CardRead, Digits: "4711"}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if e := s.last(); e.Granted || e.Card != "keypad" {
+			t.Errorf("event %+v, want a refusal at the keypad", e)
+		}
+		odd := must(wiegand.MakeBits(4, []byte{0xb0}))
+		if err := s.lock.happens(controller.Event{Kind: controller.CardRead, Bits: odd}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if e := s.last(); e.Reason != access.WrongFormat || e.Card != "4 bits" {
+			t.Errorf("event %+v, want the wrong format, 4 bits", e)
+		}
+		if strings.Contains(s.log.String(), "4711") {
+			t.Error("the log has the digits")
+		}
+	})
+}
+
+func TestForcedAndHeldDoor(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		happens := func(k controller.Kind) {
+			t.Helper()
+			if err := s.lock.happens(controller.Event{Kind: k}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		s.lock.opens(t, 1)
+		time.Sleep(access.DefaultUnlock)
+		happens(controller.DoorOpened)
+		happens(controller.DoorClosed)
+		time.Sleep(time.Minute)
+		happens(controller.DoorOpened) // with a crowbar
+		time.Sleep(heldDefault + 2*heldLook)
+		synctest.Wait()
+		happens(controller.DoorClosed)
+		happens(controller.ExitRequest)
+		happens(controller.DoorOpened)
+		time.Sleep(time.Second)
+		happens(controller.DoorClosed)
+		want := []string{
+			access.EventAccess, access.EventDoorOpened, access.EventDoorClosed, access.EventDoorForced, access.EventDoorHeld,
+			access.EventDoorClosed, access.EventExitRequest, access.EventDoorOpened, access.EventDoorClosed,
+		}
+		if got := s.kinds(); !slices.Equal(got, want) {
+			t.Errorf("events\n%v, want\n%v", got, want)
+		}
+	})
+}
+
+// A gateway whose clock starts in the past must not open to expired cards, nor
+// shut out valid ones.
+func TestClockInThePast(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		future := time.Now().Add(365 * 24 * time.Hour)
+		expired := hired(2)
+		expired[1] = must(delta.Put(access.Credential{ID: "c2", Person: "p2", Technology: access.TechCard, Bits: card(2), Status: access.CredentialActive, ValidUntil: future.Add(-time.Hour).Unix()}))
+		s.tell(s.world.publish(nil, expired...))
+		if !s.lock.opens(t, 2) {
+			t.Fatal("the card is not valid yet by this clock")
+		}
+		s.tell(message(&delta.Beat{Re: s.nonce, Head: s.world.head, Time: future}))
+		if s.lock.opens(t, 2) {
+			t.Error("a card that has expired by the cloud's time opened the door")
+		}
+		if !slices.ContainsFunc(s.agent.Status(t.Context()).Problems, func(p string) bool { return strings.Contains(p, "clock is") }) {
+			t.Error("no problem tells of the clock")
+		}
+		world := s.world
+		s.end()
+		*s = *start(t, s.dir) // a restart without the cloud
+		s.world = world
+		if s.lock.opens(t, 2) {
+			t.Error("the restart forgot the cloud's time")
+		}
+		if !s.lock.opens(t, 1) {
+			t.Error("a card without dates stays out")
+		}
+	})
+}
+
+func TestNothingSecretInLogsAndStatus(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		secret := card(12345).String()
+		s.lock.opens(t, 1)
+		s.lock.opens(t, 12345)
+		status := fmt.Sprintf("%+v %+v", s.agent.Status(t.Context()), s.accesses())
+		for _, canary := range []string{"10001", secret} {
+			if canary != "" && (bytes.Contains(s.log.Bytes(), []byte(canary)) || strings.Contains(status, canary)) {
+				t.Errorf("%q is in the log or the status", canary)
+			}
+		}
+	})
+}
+
+func TestServiceManagerIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, t.TempDir())
+		time.Sleep(3*watchdogEvery + time.Second)
+		s.end()
+		want := []string{"READY=1", "WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1", "STOPPING=1"}
+		if !slices.Equal(s.notes, want) {
+			t.Errorf("told %v, want %v", s.notes, want)
+		}
+	})
+}
