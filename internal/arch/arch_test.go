@@ -45,6 +45,8 @@ var may = map[string]string{
 	"internal/siteapp":          "*",
 	"internal/cloudapp":         "*",
 	"internal/arch":             "",
+	"internal/keyfile":          "delta",
+	"packaging":                 "",
 	"cmd/latchkey-agent":        "*",
 	"cmd/latchkey-cloud":        "*",
 	"cmd/latchkey-sim":          "*",

@@ -1,0 +1,151 @@
+// Command latchkey-demo runs all of Latchkey on one machine: the cloud, a
+// broker, two sites' agents and a simulated building, as the processes that
+// they are in real life, on loopback. `latchkey-demo check` shows that it
+// works, from a directory's calls to the doors.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"latchkey/building"
+	"latchkey/internal/cloudapp"
+	"latchkey/internal/siteapp"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is main without the process. The first argument may name one of the real
+// programs: that is how the demonstration starts its children.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 {
+		switch args[0] {
+		case "agent":
+			return siteapp.Main(ctx, args[1:], stdout, stderr)
+		case "cloud":
+			return cloudapp.Main(ctx, args[1:], stdout, stderr)
+		case "sim":
+			return building.Main(ctx, args[1:], stdout, stderr)
+		}
+	}
+	var c struct {
+		Run   runCmd   `cmd:"" default:"withargs" help:"Run the demonstration until Ctrl-C."`
+		Check checkCmd `cmd:"" help:"Run the demonstration and show step by step that it does its work."`
+	}
+	left := -1
+	k, err := kong.New(&c, kong.Name("latchkey-demo"),
+		kong.Description("All of Latchkey on one machine, nothing to install.\n\nlatchkey-demo agent|cloud|sim … runs the real programs."),
+		kong.Writers(stdout, stderr), kong.Exit(func(code int) { left = code }))
+	if err != nil {
+		fmt.Fprintln(stderr, "latchkey-demo:", err)
+		return 1
+	}
+	kctx, err := k.Parse(args)
+	if left >= 0 {
+		return left
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "latchkey-demo:", err)
+		return 2
+	}
+	if err := kctx.Run(&env{ctx, stdout, stderr}); err != nil {
+		fmt.Fprintln(stderr, "latchkey-demo:", err)
+		return 1
+	}
+	return 0
+}
+
+type env struct {
+	ctx            context.Context
+	stdout, stderr io.Writer
+}
+
+type runCmd struct {
+	JSON bool   `help:"Print one line of JSON when all is ready."`
+	Dir  string `help:"Where data and logs go, and stay; empty is a folder that goes with the demonstration." placeholder:"DIR"`
+}
+
+func (c *runCmd) Run(e *env) (err error) {
+	dir := c.Dir
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "latchkey-demo-"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return err
+	}
+	d, err := newDemo(dir)
+	if err != nil {
+		return err
+	}
+	return d.run(e.ctx, func(i Info) error {
+		if c.JSON {
+			return json.NewEncoder(e.stdout).Encode(i)
+		}
+		return forPeople(e.stdout, i, dir)
+	})
+}
+
+// An Info is what tools need to use a running demonstration.
+type Info struct {
+	SCIMURL    string         `json:"scim_url"`
+	SCIMToken  string         `json:"scim_token"`
+	SCIMURLB   string         `json:"scim_url_b"`
+	SCIMTokenB string         `json:"scim_token_b"`
+	AdminURL   string         `json:"admin_url"`
+	AdminToken string         `json:"admin_token"`
+	BrokerURL  string         `json:"broker_url"`
+	SimURL     string         `json:"sim_url"`
+	Sites      []SiteInfo     `json:"sites"`
+	PIDs       map[string]int `json:"pids"` // as of now; a child that is started again has a new one, in DIR/pids.json
+}
+
+// A SiteInfo is one site of an Info.
+type SiteInfo struct {
+	ID         string `json:"id"`
+	StatusURL  string `json:"status_url"`
+	MetricsURL string `json:"metrics_url"`
+}
+
+func forPeople(w io.Writer, i Info, dir string) error {
+	_, err := fmt.Fprintf(w, `Latchkey is running: a cloud, a broker, two sites and a simulated building.
+
+  Directory (SCIM)   %s
+  its token          %s
+  Admin              %s
+  its token          %s
+  Site hq            %s
+  Site depot         %s
+  Logs               %s
+
+Nobody is known yet. Make a person with a card, put her into the group
+Employees, and hold her card to a door:
+
+  curl -s -X POST %[1]s/Users -H 'Authorization: Bearer %[2]s' -H 'Content-Type: application/scim+json' \
+    -d '{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User","urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"],"userName":"jane@example.com","displayName":"Jane Roe","active":true,"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User":{"cardNumber":"4711"}}'
+
+  curl -s -X POST %[1]s/Groups -H 'Authorization: Bearer %[2]s' -H 'Content-Type: application/scim+json' \
+    -d '{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Group"],"displayName":"Employees","members":[{"value":"THE id FROM THE ANSWER ABOVE"}]}'
+
+  go run ./cmd/latchkey-sim badge --url %[8]s --reader front --number 4711
+
+Ctrl-C ends it.
+`, i.SCIMURL, i.SCIMToken, i.AdminURL, i.AdminToken, i.Sites[0].StatusURL, i.Sites[1].StatusURL, filepath.Join(dir, "log"), i.SimURL)
+	return err
+}
