@@ -336,7 +336,7 @@ func check(m Message) error {
 		if m.Part < 1 || m.Part > maxParts {
 			return fmt.Errorf("part %d, want 1 to %d", m.Part, maxParts)
 		}
-		return checkToken("id", m.ID)
+		return first(checkToken("id", m.ID), checkToken("re", m.Re))
 	default:
 		return nil
 	}

@@ -55,7 +55,7 @@ func samples() []Message {
 		}},
 		&Result{Header: header1(), ID: "c1", OK: true, Text: "done"},
 		&Proof{Header: header1(), Controllers: []ControllerProof{{Controller: "c", Wanted: 2, Held: 1, Epoch: 7, Seq: 42, Since: noon}}},
-		&Receipt{Header: header1(), ID: "s1", Part: 2},
+		&Receipt{Header: header1(), ID: "s1", Re: "nonce", Part: 2},
 	}
 }
 

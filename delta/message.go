@@ -213,5 +213,6 @@ type ControllerProof struct {
 type Receipt struct {
 	Header
 	ID   string `json:"id"`
+	Re   string `json:"re"` // as in the part: one that came under an older nonce does not count
 	Part int    `json:"part"`
 }

@@ -161,7 +161,7 @@ func (l *lane) work(ctx context.Context) {
 			l.window.Start(l.window.Base()) // what was on its way is lost
 		}
 		if l.transfer != nil {
-			l.transfer.reconnected(now, true)
+			l.transfer.recall() // what was on its way is lost
 		}
 	}
 	if now.Before(l.pausedTill) {
@@ -437,7 +437,7 @@ func (l *lane) take(ctx context.Context, m delta.Message) error {
 		l.takeNack(m)
 		return source.Nack(ctx, l.site, m)
 	case *delta.Receipt:
-		if l.transfer != nil && l.transfer.id == m.ID {
+		if l.transfer != nil && l.transfer.id == m.ID && l.nonce == m.Re {
 			l.transfer.receipt(l.cloud.now(), m.Part)
 		}
 		return nil
@@ -472,8 +472,6 @@ func (l *lane) takeHello(ctx context.Context, m *delta.Hello) error {
 	if err != nil {
 		return err
 	}
-	// The same event store means the same disk, with the parts staged on it.
-	kept := l.hello != nil && l.hello.EventEpoch == m.EventEpoch && l.hello.Head == m.Head
 	l.nonce, l.hello = m.Nonce, m
 	l.ahead = l.head.Epoch != 0 && (m.Epoch > l.head.Epoch || m.Epoch == l.head.Epoch && m.Seq > l.head.Seq)
 	switch {
@@ -489,10 +487,10 @@ func (l *lane) takeHello(ctx context.Context, m *delta.Hello) error {
 		l.stands(m.Head)
 	case l.transfer != nil && l.transfer.head.Epoch == l.head.Epoch:
 		if !repeated {
-			l.transfer.reconnected(now, kept)
-			l.settledBy = time.Time{}
-			if l.transfer.parts == nil { // all were received, by a connection that is over
+			if l.transfer.complete() { // and was not applied: its parts are not kept
 				l.drop()
+			} else {
+				l.transfer.restart(now)
 			}
 		}
 	default:
@@ -587,7 +585,6 @@ func (l *lane) takeNeed(m *delta.Need) {
 // takeNack stops sending what the site cannot read or will not obey. A snapshot
 // goes round the bad message; if that is refused as well, the tries get rare.
 func (l *lane) takeNack(m *delta.Nack) {
-	l.log.Error("site refuses a message", "epoch", m.Epoch, "seq", m.Seq, "reason", m.Reason)
 	if l.nonce == "" || m.Epoch != 0 && m.Epoch != l.head.Epoch {
 		return
 	}
@@ -595,6 +592,7 @@ func (l *lane) takeNack(m *delta.Nack) {
 	if l.nack != "" && now.Before(l.nackTill) {
 		return // the rest of the window that was on its way
 	}
+	l.log.Error("site refuses a message", "epoch", m.Epoch, "seq", m.Seq, "reason", m.Reason)
 	l.nack = m.Reason
 	if l.nacks > 0 || m.Reason == "mass" {
 		l.nackTill = now.Add(min(minNackWait<<min(max(l.nacks-1, 0), 10), maxNackWait))

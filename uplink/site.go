@@ -180,7 +180,7 @@ func (s *Site) Next(ctx context.Context) (Inbound, error) {
 	}
 	if part, ok := in.Message.(*delta.Snapshot); ok {
 		s.mu.Lock()
-		s.receipt = &delta.Receipt{ID: part.ID, Part: part.Part}
+		s.receipt = &delta.Receipt{ID: part.ID, Re: part.Re, Part: part.Part}
 		s.mu.Unlock()
 	}
 	return in, nil

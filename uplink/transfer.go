@@ -31,13 +31,13 @@ type transfer struct {
 	again   []int // parts to send again, before new ones
 	flights []flight
 	timeout rtt
-	heard   time.Time // of the newest receipt, or of the start
+	heard   time.Time   // of the newest receipt, or of the start
+	firstAt []time.Time // of each part's first copy; zero before it
 }
 
 type flight struct {
-	part  int
-	at    time.Time
-	first bool // no copy was sent before
+	part int
+	at   time.Time
 }
 
 func newTransfer(now time.Time, id string, head delta.Head, changes []delta.Change) (*transfer, error) {
@@ -48,6 +48,7 @@ func newTransfer(now time.Time, id string, head delta.Head, changes []delta.Chan
 	return &transfer{
 		id: id, head: head, parts: parts, count: len(parts),
 		got: make([]bool, len(parts)+1), missing: len(parts), next: 1, heard: now,
+		firstAt: make([]time.Time, len(parts)+1),
 	}, nil
 }
 
@@ -95,10 +96,13 @@ func (t *transfer) send(now time.Time) []int {
 				continue
 			}
 		case t.next <= t.count:
-			f = flight{part: t.next, at: now, first: true}
+			f = flight{part: t.next, at: now}
 			t.next++
 		default:
 			return parts
+		}
+		if t.firstAt[f.part].IsZero() {
+			t.firstAt[f.part] = now
 		}
 		t.flights = append(t.flights, f)
 		parts = append(parts, f.part)
@@ -106,13 +110,21 @@ func (t *transfer) send(now time.Time) []int {
 	return parts
 }
 
-// expire takes back all that is on its way once the oldest has waited too long.
+// expire takes back what has waited too long.
 func (t *transfer) expire(now time.Time) {
-	if wake := t.wake(); wake.IsZero() || now.Before(wake) {
-		return
+	wait := t.timeout.wait()
+	var late []int
+	t.flights = slices.DeleteFunc(t.flights, func(f flight) bool {
+		if now.Sub(f.at) < wait {
+			return false
+		}
+		late = append(late, f.part)
+		return true
+	})
+	if len(late) > 0 {
+		t.timeout.expired()
+		t.again = append(late, t.again...)
 	}
-	t.timeout.expired()
-	t.recall()
 }
 
 // recall queues all that is on its way to be sent again.
@@ -125,16 +137,24 @@ func (t *transfer) recall() {
 	t.flights = nil
 }
 
-// reconnected starts over on a new connection: what was on its way is lost, and
-// unless the site kept its staging, so is what it had.
-func (t *transfer) reconnected(now time.Time, kept bool) {
-	t.recall()
+// restart sends everything again, because a site takes only parts that echo the
+// nonce of its newest hello. What was not receipted goes first: a site that
+// kept what it had staged is done as soon as that has come.
+func (t *transfer) restart(now time.Time) {
+	var missing, had []int
+	for part := 1; part <= t.count; part++ {
+		if t.got[part] {
+			had = append(had, part)
+		} else {
+			missing = append(missing, part)
+		}
+	}
+	clear(t.got)
+	clear(t.firstAt)
+	t.again, t.flights = append(missing, had...), nil
+	t.missing, t.next = t.count, t.count+1
 	t.heard = now
 	t.timeout = rtt{smoothed: t.timeout.smoothed}
-	if !kept {
-		clear(t.got)
-		t.missing, t.next, t.again = t.count, 1, nil
-	}
 }
 
 // receipt notes that the site has a part.
@@ -144,15 +164,14 @@ func (t *transfer) receipt(now time.Time, part int) {
 	}
 	t.heard = now
 	t.timeout.vain = 0
-	if i := slices.IndexFunc(t.flights, func(f flight) bool { return f.part == part }); i >= 0 {
-		if f := t.flights[i]; f.first {
-			t.timeout.sample(now.Sub(f.at))
-		}
-		t.flights = slices.Delete(t.flights, i, i+1)
-	}
+	t.flights = slices.DeleteFunc(t.flights, func(f flight) bool { return f.part == part })
 	if !t.got[part] {
 		t.got[part] = true
 		t.missing--
+		// Which copy is receipted is not known. From the first one on the time
+		// is too long rather than too short, and parts are too large to be sent
+		// again in vain.
+		t.timeout.sample(now.Sub(t.firstAt[part]))
 	}
 	if t.complete() {
 		t.parts, t.flights, t.again = nil, nil, nil
@@ -170,7 +189,7 @@ func (t *transfer) need(now time.Time, parts []int) bool {
 		if part < 1 || part > t.count || !t.got[part] {
 			continue // not ours, or to be sent anyway
 		}
-		t.got[part] = false
+		t.got[part], t.firstAt[part] = false, time.Time{}
 		t.missing++
 		t.again = append(t.again, part)
 	}

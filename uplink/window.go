@@ -15,7 +15,7 @@ const (
 // only its first message is.
 const probeAfter = 3
 
-// backQuiet is the least time between two times that one Need goes back.
+// backQuiet is the least time between two times that a Need goes back.
 const backQuiet = 100 * time.Millisecond
 
 // A Window is the go-back-N sender's state for one site: what is on its way,
@@ -36,6 +36,8 @@ type Window struct {
 
 	backSeq uint64    // where the newest Need went back to
 	backAt  time.Time // and when
+	needSeq uint64    // what a Need asked for that came too soon after it
+	needAt  time.Time // when to answer that; zero for never
 }
 
 // An rtt estimates a round trip, and how long to wait for one.
@@ -59,12 +61,14 @@ func (r *rtt) expired() {
 	r.doubled++
 }
 
-// wait is twice the smoothed round trip within its bounds, doubled for each
-// time-out since the last sample. An answer to a message that was sent more
+// once is twice the smoothed round trip within its bounds.
+func (r *rtt) once() time.Duration { return min(max(2*r.smoothed, minResend), maxResend) }
+
+// wait is once, doubled for each time-out since the last sample. An answer to a message that was sent more
 // than once is no sample (Karn), so on a line that is slower than the wait the
 // doubling stays until an answer to a first copy comes through.
 func (r *rtt) wait() time.Duration {
-	d := min(max(2*r.smoothed, minResend), maxResend)
+	d := r.once()
 	for range r.doubled {
 		if d *= 2; d >= maxResend {
 			return maxResend
@@ -151,22 +155,26 @@ func (w *Window) Applied(now time.Time, seq uint64) {
 }
 
 // Need goes back to seq, which the site asks for. A site asks once for each
-// message that came before its turn, so for one round trip the same question is
-// answered once. A site that asks for what it said to have applied has gone
-// back itself, or the question is an old one that comes late: it is answered,
-// but not more often than messages are sent again anyway.
+// message that came before its turn, so within one round trip one question is
+// answered, and the rest later if it still stands: on a line that reorders,
+// each answer makes more questions. A site that asks for what it said to have
+// applied has gone back itself, or it is an old question that comes late; it is
+// answered more rarely.
 func (w *Window) Need(now time.Time, seq uint64) {
 	if !w.running || seq == 0 || seq >= w.next {
 		return
 	}
 	quiet := max(w.timeout.smoothed, backQuiet)
-	if seq <= w.base {
-		quiet = w.timeout.wait()
+	if seq <= max(w.base, w.backSeq) {
+		quiet = w.timeout.once()
 	}
-	if (seq == w.backSeq || seq <= w.base) && now.Sub(w.backAt) < quiet {
+	if due := w.backAt.Add(quiet); now.Before(due) {
+		if seq > w.base {
+			w.needSeq, w.needAt = max(w.needSeq, seq), due
+		}
 		return
 	}
-	w.backSeq, w.backAt = seq, now
+	w.backSeq, w.backAt, w.needSeq, w.needAt = seq, now, 0, time.Time{}
 	if seq <= w.base {
 		w.base = seq - 1
 		w.sentAt = w.sentAt[:0]
@@ -178,9 +186,20 @@ func (w *Window) Need(now time.Time, seq uint64) {
 	}
 }
 
-// Tick goes back to the first message when the time for an answer has run out.
+// Tick goes back to the first message when the time for an answer has run out,
+// and answers a Need that was put off.
 func (w *Window) Tick(now time.Time) {
-	if !w.running || w.timer.IsZero() || now.Before(w.timer) {
+	if !w.running {
+		return
+	}
+	if !w.needAt.IsZero() && !now.Before(w.needAt) {
+		seq := w.needSeq
+		w.needSeq, w.needAt = 0, time.Time{}
+		if seq > w.base {
+			w.Need(now, seq)
+		}
+	}
+	if w.timer.IsZero() || now.Before(w.timer) {
 		return
 	}
 	w.timeout.expired()
@@ -189,4 +208,9 @@ func (w *Window) Tick(now time.Time) {
 }
 
 // Wake is when Tick has something to do; zero for never.
-func (w *Window) Wake() time.Time { return w.timer }
+func (w *Window) Wake() time.Time {
+	if w.timer.IsZero() || !w.needAt.IsZero() && w.needAt.Before(w.timer) {
+		return w.needAt
+	}
+	return w.timer
+}

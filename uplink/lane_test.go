@@ -1,0 +1,440 @@
+package uplink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"latchkey/access"
+	"latchkey/delta"
+)
+
+// A line stands where a broker would: what a cloud and one site publish goes
+// through it, in the time of a synctest bubble.
+type line struct {
+	mu     sync.Mutex
+	random *rand.Rand
+	loss   int // percent
+	double int // percent
+	spread time.Duration
+	cut    bool      // carries nothing, and says nothing
+	last   time.Time // newest delivery: without a spread, nothing overtakes
+}
+
+// carry delivers payload after a while: once, twice or never.
+func (l *line) carry(deliver func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	copies := 1
+	if l.cut || l.random.IntN(100) < l.loss {
+		copies--
+	}
+	if !l.cut && l.random.IntN(100) < l.double {
+		copies++
+	}
+	for range copies {
+		at := time.Now().Add(time.Millisecond + time.Duration(l.random.Int64N(int64(l.spread)+1)))
+		if l.spread == 0 && !at.After(l.last) {
+			at = l.last.Add(time.Microsecond)
+		}
+		l.last = at
+		time.AfterFunc(time.Until(at), deliver)
+	}
+}
+
+func (l *line) set(loss, double int, spread time.Duration, cut bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.loss, l.double, l.spread, l.cut = loss, double, spread, cut
+}
+
+// A rig is a cloud and one site on a line.
+type rig struct {
+	t     *testing.T
+	line  *line
+	book  *book
+	cloud *Cloud
+	stopC func()
+	site  *Site
+	stopS func()
+
+	// For the line, which delivers what was sent before a restart after it.
+	lineCloud atomic.Pointer[Cloud]
+	lineSite  atomic.Pointer[Site]
+
+	post *outpost
+}
+
+const rigSite = "north"
+
+func newRig(t *testing.T, seed uint64) *rig {
+	r := &rig{
+		t:    t,
+		line: &line{random: rand.New(rand.NewPCG(seed, 0))},
+		book: newBook(t, rigSite),
+		post: &outpost{disk: newDisk(rigSite)},
+	}
+	r.startCloud()
+	r.startSite()
+	return r
+}
+
+func (r *rig) startCloud() {
+	c, err := NewCloud(CloudConfig{Broker: "mqtt://none", Key: testKey("cloud-1"), Source: r.book, Log: testLog(r.t, "cloud")})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	c.publish = func(_ context.Context, topic string, _ bool, payload []byte) error {
+		r.line.carry(func() {
+			if s := r.lineSite.Load(); s != nil {
+				s.receive(topic, payload)
+			}
+		})
+		return nil
+	}
+	ctx, cancel := context.WithCancel(r.t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { c.feed(ctx, &wg) })
+	r.lineCloud.Store(c)
+	r.cloud, r.stopC = c, func() { cancel(); wg.Wait() }
+	c.opened()
+}
+
+func (r *rig) startSite() {
+	s, err := NewSite(SiteConfig{Broker: "mqtt://none", Site: rigSite, Key: testKey(rigSite), CloudKeys: testKey("cloud-1").Keys(), Log: testLog(r.t, "site")})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	s.publish = func(_ context.Context, topic string, _ bool, payload []byte) error {
+		r.line.carry(func() { r.lineCloud.Load().receive(topic, payload) })
+		return nil
+	}
+	r.post.boot++
+	d := &dweller{disk: r.post.disk, boot: r.post.boot}
+	ctx, cancel := context.WithCancel(r.t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { s.answer(ctx) })
+	wg.Go(func() {
+		for {
+			in, err := s.Next(ctx)
+			if err != nil {
+				return
+			}
+			r.post.mu.Lock()
+			answers := d.take(in)
+			r.post.mu.Unlock()
+			for _, m := range answers {
+				if err := s.Send(ctx, m); err != nil && ctx.Err() == nil {
+					r.t.Errorf("send %T: %v", m, err)
+				}
+			}
+		}
+	})
+	r.lineSite.Store(s)
+	r.site, r.stopS = s, func() { cancel(); wg.Wait() }
+	s.opened()
+}
+
+// equal waits, in the bubble's time, until the site has what the book has.
+func (r *rig) equal(within time.Duration) error {
+	var err error
+	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if err = r.post.check(r.book); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("after %v: %w", within, err)
+}
+
+func (r *rig) mustEqual(what string, within time.Duration) {
+	r.t.Helper()
+	if err := r.equal(within); err != nil {
+		r.t.Fatalf("%s: %v; cloud: %+v", what, err, r.cloud.SiteStates()[rigSite])
+	}
+}
+
+func (r *rig) stop() {
+	r.stopS()
+	r.stopC()
+}
+
+// TestLossyLine: whatever the line does and whoever restarts, once it is well
+// again all deltas are applied in turn and once, and all events are stored.
+func TestLossyLine(t *testing.T) {
+	for seed := range uint64(3) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, seed)
+				random := rand.New(rand.NewPCG(seed, 1))
+				r.mustEqual("first day", time.Minute)
+				n := 0
+				for range 6 {
+					r.line.set(random.IntN(60), random.IntN(30), time.Duration(random.Int64N(int64(300*time.Millisecond))), random.IntN(6) == 0)
+					for range random.IntN(60) {
+						n++
+						r.book.write(rigSite, n%30, fmt.Sprint(n))
+						time.Sleep(time.Duration(random.Int64N(int64(100 * time.Millisecond))))
+					}
+					switch random.IntN(4) {
+					case 0:
+						r.stopS()
+						r.startSite()
+					case 1:
+						r.stopC()
+						r.startCloud()
+					}
+				}
+				r.line.set(0, 0, 0, false)
+				r.mustEqual("the line is well again", 2*time.Minute)
+				time.Sleep(2 * time.Minute) // beats, for the last events
+				var stored int
+				if err := r.book.do(rigSite, func(p *page) error { stored = len(p.events); return nil }); err != nil {
+					t.Fatal(err)
+				}
+				if stored != n || len(r.post.disk.log) != n {
+					t.Errorf("of %d deltas %d were applied, and %d events stored", n, len(r.post.disk.log), stored)
+				}
+				r.stop()
+			})
+		})
+	}
+}
+
+func TestDeltaGoesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1)
+		r.mustEqual("first day", time.Minute)
+		time.Sleep(time.Hour)
+		began := time.Now()
+		r.book.write(rigSite, 1, "now")
+		for r.post.check(r.book) != nil {
+			time.Sleep(time.Millisecond)
+		}
+		if took := time.Since(began); took > 5*time.Millisecond {
+			t.Errorf("took %v with a line of 1 ms", took)
+		}
+		if s := r.cloud.SiteStates()[rigSite]; !s.Online {
+			t.Errorf("after an hour of silence but for beats: %+v, want online", s)
+		}
+		r.stop()
+	})
+}
+
+func TestLargeSnapshot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 3)
+		r.stopS()
+		for n := range 1000 {
+			r.book.write(rigSite, n, strings.Repeat("x", 4000))
+		}
+		r.book.newEpoch(rigSite)
+		r.line.set(20, 10, 300*time.Millisecond, false)
+		r.startSite()
+		r.mustEqual("snapshot of 45 parts", 10*time.Minute)
+		if r.post.disk.jumps != 1 {
+			t.Errorf("%d snapshots applied, want 1", r.post.disk.jumps)
+		}
+		r.stop()
+	})
+}
+
+func TestNewEpochAndLostLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 4)
+		r.mustEqual("first day", time.Minute)
+		r.book.write(rigSite, 1, "a")
+		r.mustEqual("one delta", time.Minute)
+		r.book.newEpoch(rigSite)
+		r.mustEqual("new epoch", time.Minute)
+		r.book.write(rigSite, 2, "b")
+		r.mustEqual("delta of the new epoch", time.Minute)
+
+		r.stopS()
+		for n := range 10 {
+			r.book.write(rigSite, n, "c")
+		}
+		if err := r.book.do(rigSite, func(p *page) error { p.first = 8; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		r.startSite()
+		r.mustEqual("log does not go back far enough", time.Minute)
+		r.stop()
+	})
+}
+
+func TestSiteAheadOfItsLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 5)
+		r.mustEqual("first day", time.Minute)
+		r.book.write(rigSite, 1, "a")
+		r.book.write(rigSite, 2, "b")
+		r.mustEqual("two deltas", time.Minute)
+		r.stopC()
+		// The cloud comes back from a backup that knows the first one only.
+		if err := r.book.do(rigSite, func(p *page) error {
+			p.payloads, p.heads = p.payloads[:1], p.heads[:1]
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		before := r.post.disk.head
+		r.startCloud()
+		time.Sleep(5 * time.Minute)
+		if s := r.cloud.SiteStates()[rigSite]; !s.Ahead {
+			t.Errorf("%+v, want ahead", s)
+		}
+		if r.post.disk.head != before {
+			t.Errorf("site went to %+v from %+v", r.post.disk.head, before)
+		}
+		r.stop()
+	})
+}
+
+func TestSourceFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 6)
+		r.mustEqual("first day", time.Minute)
+		r.book.mu.Lock()
+		r.book.fail = errors.New("disk is full")
+		r.book.mu.Unlock()
+		r.book.write(rigSite, 1, "a")
+		time.Sleep(5 * time.Minute)
+		if s := r.cloud.SiteStates()[rigSite]; !strings.Contains(s.Fault, "disk is full") {
+			t.Errorf("%+v, want the fault", s)
+		}
+		r.book.mu.Lock()
+		r.book.fail = nil
+		r.book.mu.Unlock()
+		r.mustEqual("disk has room again", time.Minute)
+		r.stop()
+	})
+}
+
+// What a hostile broker makes up or puts elsewhere must change nothing.
+func TestForgedAndMisplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 7)
+		r.book.addSite("south")
+		r.mustEqual("first day", time.Minute)
+		up := func(k delta.Key, typ, site string, m delta.Message) []byte {
+			delta.HeaderOf(m).Site = site
+			payload, err := delta.Encode(m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			envelope, err := delta.Seal(k, typ, payload)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return envelope
+		}
+		events := func() delta.Message {
+			return &delta.Events{EventEpoch: "e", Events: []access.Event{{N: 1, Kind: access.EventUnlock}}}
+		}
+		for _, envelope := range [][]byte{
+			nil,
+			[]byte("rubbish"),
+			up(testKey("stranger"), delta.UpTyp, rigSite, events()),
+			up(testKey("south"), delta.UpTyp, "south", events()),   // another site's, on our topic
+			up(testKey(rigSite), delta.UpTyp, "south", events()),   // ours, in another's name
+			up(testKey(rigSite), delta.DownTyp, rigSite, events()), // reflected
+			up(testKey(rigSite), delta.UpTyp, rigSite, &delta.Beat{}),
+		} {
+			r.cloud.receive(upTopic(rigSite), envelope)
+		}
+		time.Sleep(time.Second)
+		if got := r.cloud.Stats().Bad; got != 7 {
+			t.Errorf("cloud refused %d, want 7", got)
+		}
+		if err := r.book.do(rigSite, func(p *page) error {
+			if len(p.events) != 0 {
+				return fmt.Errorf("stored %v", p.events)
+			}
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+
+		r.stopS()
+		cloudKey := testKey("cloud-1")
+		for _, tt := range []struct {
+			envelope []byte
+			want     error
+			payload  bool
+		}{
+			{[]byte("rubbish"), delta.ErrForm, false},
+			{up(testKey(rigSite), delta.DownTyp, rigSite, &delta.Beat{}), delta.ErrKey, false},
+			{up(cloudKey, delta.UpTyp, rigSite, &delta.Beat{}), delta.ErrTyp, false},
+			{up(cloudKey, delta.DownTyp, "south", &delta.Beat{}), delta.ErrSite, false},
+			{up(cloudKey, delta.DownTyp, rigSite, events()), delta.ErrType, true},
+		} {
+			in := r.site.open(tt.envelope)
+			if !errors.Is(in.Err, tt.want) || in.Message != nil || (in.Payload != nil) != tt.payload {
+				t.Errorf("got %+v, want %v", in, tt.want)
+			}
+		}
+		r.stopC()
+	})
+}
+
+func TestCommand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 8)
+		command := &delta.Command{ID: "c1", TTL: 30, Name: "blink"}
+		if err := r.cloud.Command(t.Context(), "nowhere", command); !errors.Is(err, ErrOffline) {
+			t.Errorf("to no site: %v, want %v", err, ErrOffline)
+		}
+		r.mustEqual("first day", time.Minute)
+		received := r.site.Stats().Received
+		if err := r.cloud.Command(t.Context(), rigSite, command); err != nil {
+			t.Fatal(err)
+		}
+		if command.Re == "" {
+			t.Error("the command echoes no nonce")
+		}
+		time.Sleep(time.Second)
+		if got := r.site.Stats().Received; got != received+1 {
+			t.Errorf("site received %d messages, want 1", got-received)
+		}
+		r.stopS()
+		time.Sleep(10 * time.Minute)
+		if err := r.cloud.Command(t.Context(), rigSite, command); !errors.Is(err, ErrOffline) {
+			t.Errorf("to a site that is gone: %v, want %v", err, ErrOffline)
+		}
+		r.stopC()
+	})
+}
+
+// A site that refuses gets a snapshot, and then less and less.
+func TestNackSlowsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 9)
+		r.mustEqual("first day", time.Minute)
+		r.stopS()
+		nack := func() {
+			if err := r.site.Send(t.Context(), &delta.Nack{Epoch: 1, Seq: 1, Reason: "shape"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := r.cloud.Stats().Snapshots
+		began := time.Now()
+		for time.Since(began) < 2*time.Minute { // before the site counts as gone
+			nack()
+			time.Sleep(time.Second)
+		}
+		if got := r.cloud.Stats().Snapshots - before; got < 1 || got > 4 {
+			t.Errorf("%d snapshots within two minutes of refusal, want 1 to 4", got)
+		}
+		if s := r.cloud.SiteStates()[rigSite]; s.Nack != "shape" {
+			t.Errorf("%+v, want the nack", s)
+		}
+		r.stopC()
+	})
+}
