@@ -1,0 +1,292 @@
+package siteapp
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"latchkey/access"
+	"latchkey/agent"
+	"latchkey/cache"
+	"latchkey/controller"
+	"latchkey/delta"
+	"latchkey/packaging"
+	"latchkey/wiegand"
+)
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func TestSampleSiteFile(t *testing.T) {
+	text := must(packaging.Files.ReadFile("site.yaml"))
+	cfg, err := agent.ParseConfig("packaging/site.yaml", text, must(wiegand.Load()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cfg.OSDP) != 1 || len(cfg.Serial) != 1 {
+		t.Errorf("the sample shows %d OSDP lines and %d controllers, want one of each", len(cfg.OSDP), len(cfg.Serial))
+	}
+}
+
+// open is an empty cache.
+func open(t *testing.T) *cache.DB {
+	t.Helper()
+	db := must(cache.Open(t.Context(), cache.Options{Dir: t.TempDir(), Key: bytes.Repeat([]byte{1}, cache.KeySize)}))
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// fill makes db hold a state in which every card of people opens door "dock"
+// during "hours".
+func fill(t *testing.T, db *cache.DB, people int) delta.Head {
+	t.Helper()
+	records := []access.Record{
+		access.Door{ID: "dock", Name: "Dock", Kind: access.DoorKindDoor}, access.Door{ID: "lab", Name: "Lab", Kind: access.DoorKindDoor},
+		access.Group{ID: "staff"}, access.Grant{Group: "staff", Door: "dock", Schedule: "hours"},
+		access.Schedule{ID: "hours", Zone: "UTC", Weekly: []access.Interval{{Day: 1, From: 480, To: 1080}}},
+	}
+	for i := range people {
+		id := fmt.Sprint("p", i)
+		bits := must(wiegand.MakeBits(26, []byte{1, byte(i >> 8), byte(i), 0}))
+		records = append(records, access.Person{ID: id, State: access.StateActive, Kind: access.KindFull}, access.Membership{Person: id, Group: "staff"},
+			access.Credential{ID: "c" + id, Person: id, Technology: access.TechCard, Bits: bits, Status: access.CredentialActive})
+	}
+	part := &delta.Snapshot{ID: "s", Part: 1, Parts: 1, Head: delta.Head{Epoch: 9, Seq: 4, Hash: delta.Hash{4}}}
+	for _, r := range records {
+		c := must(delta.Put(r))
+		part.Head.Digest.Add(c.Ref, c.Record)
+		part.Records = append(part.Records, c)
+	}
+	if missing, err := db.Stage(t.Context(), part); err != nil || missing != nil {
+		t.Fatalf("stage: %v %v", missing, err)
+	}
+	if err := db.Swap(t.Context(), "s"); err != nil {
+		t.Fatal(err)
+	}
+	return part.Head
+}
+
+func TestWantedIsWhatTheDoorsNeed(t *testing.T) {
+	db := open(t)
+	w := newWants(db)
+	if got := w.wanted([]string{"dock"}); got.Ready || len(got.Entitlements) > 0 {
+		t.Fatalf("before any data: %+v, want nothing to push", got)
+	}
+	head := fill(t, db, 3)
+	got := w.wanted([]string{"dock"})
+	if !got.Ready || got.Epoch != head.Epoch || got.Seq != head.Seq || len(got.Entitlements) != 3 || len(got.Schedules) != 1 || got.Postures["dock"] != access.ModeNormal {
+		t.Errorf("wanted %+v", got)
+	}
+	if got := w.wanted([]string{"lab"}); !got.Ready || len(got.Entitlements) != 0 {
+		t.Errorf("a controller of another door: %d cards, want none", len(got.Entitlements))
+	}
+	person := access.Ref{Kind: access.KindPerson, Key: "p1"}
+	if err := db.Block(t.Context(), head.Epoch, head.Seq+5, []access.Ref{person}); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.wanted([]string{"dock"}); len(got.Entitlements) != 2 {
+		t.Errorf("with one person blocked: %d cards, want 2", len(got.Entitlements))
+	}
+}
+
+// A change that comes alone is told at once; many are told together.
+func TestChangesAreToldTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := open(t)
+		head := fill(t, db, 1)
+		w := newWants(db)
+		w.watch([]string{"dock"})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { w.run(ctx); close(done) }()
+		time.Sleep(10 * wantsRest)
+		synctest.Wait()
+		block := func(i int) {
+			ref := access.Ref{Kind: access.KindPerson, Key: fmt.Sprint("x", i)}
+			if err := db.Block(t.Context(), head.Epoch, head.Seq+9, []access.Ref{ref}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		before, wait := w.changes()
+		block(0)
+		if now, _ := w.changes(); now != before+1 {
+			t.Errorf("a single change was told %d times at once, want once", now-before)
+		}
+		select {
+		case <-wait:
+		default:
+			t.Error("nobody was woken")
+		}
+		before, _ = w.changes()
+		for i := range 100 { // for a second
+			block(i + 1)
+			time.Sleep(10 * time.Millisecond)
+		}
+		time.Sleep(wantsRest)
+		synctest.Wait()
+		if now, _ := w.changes(); now-before < 4 || now-before > 6 {
+			t.Errorf("100 changes in a second were told %d times, want 5", now-before)
+		}
+		cancel()
+		<-done
+	})
+}
+
+func TestLedgerOfControllers(t *testing.T) {
+	l := ledger{open(t)}
+	rows := []controller.LedgerRow{
+		{Credential: "c1", State: controller.StateProven, Since: time.UnixMilli(1000).UTC(), Version: 4},
+		{Credential: "c2", State: controller.StateCannotHold, Since: time.UnixMilli(2000).UTC(), Version: 5, Text: "too long"},
+	}
+	if err := l.SetLedger(t.Context(), "dock", rows); err != nil {
+		t.Fatal(err)
+	}
+	got, err := l.Ledger(t.Context(), "dock")
+	if d := cmp.Diff(rows, got); err != nil || d != "" {
+		t.Errorf("%v %s", err, d)
+	}
+}
+
+func TestDriversOfTheSampleSite(t *testing.T) {
+	cfg := must(agent.ParseConfig("site.yaml", must(packaging.Files.ReadFile("site.yaml")), must(wiegand.Load())))
+	db := open(t)
+	w := newWants(db)
+	var names []string
+	for _, d := range newDrivers(cfg, db, w, slog.New(slog.DiscardHandler)) {
+		st := d.Status()
+		if st.Problem != "" || len(st.Doors) != 1 {
+			t.Errorf("%s: problem %q, doors %v", d.Name(), st.Problem, st.Doors)
+		}
+		names = append(names, st.Kind+" "+st.Name)
+	}
+	if !slices.Equal(names, []string{"osdp bus-1", "serial dock-controller"}) || !slices.Equal(w.doors, []string{"dock"}) {
+		t.Errorf("drivers %v, doors with a table %v", names, w.doors)
+	}
+	if a, b := input(nil), input(new(uint8)); a != 0 || b != 1 {
+		t.Errorf("no input is %d and input 0 is %d, want 0 and 1", a, b)
+	}
+}
+
+// A site whose ports and broker are absent still serves its page, and stops
+// within a moment in the middle of its work.
+func TestRunWithoutHardwareAndCloud(t *testing.T) {
+	dir := t.TempDir()
+	var out, errs bytes.Buffer
+	if code := Main(t.Context(), []string{"keygen", "--site", "hq", "--out", filepath.Join(dir, "site.key")}, &out, &errs); code != exitOK {
+		t.Fatalf("keygen: %s", errs.String())
+	}
+	public := strings.TrimSpace(out.String())
+	l := must(net.Listen("tcp", "127.0.0.1:0"))
+	page := l.Addr().String()
+	l.Close()
+	text := fmt.Sprintf(`
+site: hq
+state_dir: %q
+cloud: {broker: "mqtt://127.0.0.1:1", cloud_keys: [%q]}
+status: {listen: %q}
+osdp: [{name: bus-1, port: %q, readers: [{name: front, address: 1, door: front}]}]
+serial: [{name: dock, port: %q, address: 1, doors: [{door: dock, index: 0}]}]
+`, dir, public, page, filepath.Join(dir, "ttyA"), filepath.Join(dir, "ttyB"))
+	file := filepath.Join(dir, "site.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan int, 1)
+	var log bytes.Buffer
+	go func() { done <- Main(ctx, []string{"run", "--config", file}, io.Discard, &log) }()
+	st := until(t, page)
+	if st.Ready || st.Site != "hq" || len(st.Controllers) != 2 || len(st.Tasks) < 7 {
+		t.Errorf("status %+v", st)
+	}
+	var said bytes.Buffer
+	if code := Main(t.Context(), []string{"status", "--config", file}, &said, &said); code != exitDegraded || !strings.Contains(said.String(), "No doors are known yet.") {
+		t.Errorf("status: exit %d\n%s", code, said.String())
+	}
+	began := time.Now()
+	cancel()
+	if code := <-done; code != exitOK {
+		t.Errorf("run ended with %d\n%s", code, log.String())
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("the stop took %v, want less than 5 s", took)
+	}
+}
+
+// until asks the page at addr until it answers.
+func until(t *testing.T, addr string) (st agent.Status) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(10 * time.Second); ; {
+		req := must(http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+"/api/status", nil))
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			err := json.NewDecoder(resp.Body).Decode(&st)
+			resp.Body.Close()
+			if err == nil && len(st.Tasks) >= 7 {
+				return st
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("the page does not answer")
+		}
+	}
+}
+
+// Whoever opens connections by the hundred waits; nobody is turned away for
+// ever, and closing ends the waiting.
+func TestConnectionsAreLimited(t *testing.T) {
+	inner := must(net.Listen("tcp", "127.0.0.1:0"))
+	l := limit(inner, 2)
+	accepted := make(chan net.Conn)
+	go func() {
+		defer close(accepted)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			accepted <- c
+		}
+	}()
+	for range 3 {
+		c := must(net.Dial("tcp", inner.Addr().String()))
+		defer c.Close()
+	}
+	first, second := <-accepted, <-accepted
+	select {
+	case <-accepted:
+		t.Fatal("a third connection was accepted")
+	case <-time.After(50 * time.Millisecond):
+	}
+	first.Close()
+	first.Close() // twice is once
+	third := <-accepted
+	l.Close()
+	if _, more := <-accepted; more {
+		t.Error("accepted after Close")
+	}
+	second.Close()
+	third.Close()
+}
