@@ -2,6 +2,7 @@ package controller_test
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net"
 	"slices"
@@ -28,8 +29,47 @@ func newWire(serve func(ctx context.Context, far net.Conn)) *wire {
 	return &wire{serve: serve, conns: make(chan net.Conn)}
 }
 
+// A buffered is one end of a pipe whose Write does not wait for a Read, as
+// that of a serial port does not.
+type buffered struct {
+	net.Conn
+	out    chan []byte
+	closed chan struct{}
+	once   *sync.Once
+}
+
+func buffer(c net.Conn) buffered {
+	b := buffered{c, make(chan []byte, 256), make(chan struct{}), new(sync.Once)}
+	go func() {
+		for {
+			select {
+			case p := <-b.out:
+				c.Write(p)
+			case <-b.closed:
+				return
+			}
+		}
+	}()
+	return b
+}
+
+func (b buffered) Close() error {
+	b.once.Do(func() { close(b.closed) })
+	return b.Conn.Close()
+}
+
+func (b buffered) Write(p []byte) (int, error) {
+	select {
+	case b.out <- slices.Clone(p):
+		return len(p), nil
+	default:
+		return 0, io.ErrShortWrite
+	}
+}
+
 func (w *wire) open(ctx context.Context) (net.Conn, error) {
-	near, far := net.Pipe()
+	nearEnd, farEnd := net.Pipe()
+	near, far := buffer(nearEnd), buffer(farEnd)
 	select {
 	case w.conns <- far:
 		return near, nil
@@ -52,7 +92,10 @@ func (w *wire) work(ctx context.Context) {
 			stop()
 			one, cancel := context.WithCancel(ctx)
 			stop = func() { cancel(); far.Close() }
-			wg.Go(func() { w.serve(one, far) })
+			wg.Go(func() {
+				w.serve(one, far)
+				far.Close()
+			})
 		}
 	}
 }

@@ -339,6 +339,9 @@ func (p *planner) sort() {
 	} else if p.load == nil && len(adds) <= smallChange {
 		p.bulk, p.single = nil, adds
 	}
+	if p.equal && (p.behind() > 0 || len(p.unsettled) > 0) {
+		p.equal = false
+	}
 }
 
 func compareKeys(a, b serialline.Key) int       { return bytes.Compare(a[:], b[:]) }
@@ -471,6 +474,8 @@ func (p *planner) rows(now time.Time, old map[string]LedgerRow) map[string]Ledge
 		h, held := p.cards.entries[k]
 		for _, id := range p.target.credentials[k] {
 			switch {
+			case !p.cards.filled && old[id].State != "" && old[id].State != StateRevoking && old[id].State != StateCannotHold:
+				rows[id] = old[id] // what an earlier run knew, until the table is read
 			case !held || h.sum != serialline.SumOf(want):
 				set(id, StateWanted, "")
 			case old[id].State == StateProven && !p.fresh[k]:

@@ -191,6 +191,7 @@ type serialRun struct {
 
 	serial  [8]byte // of the controller that acks below are about
 	ack     uint64  // events up to this are with the courier and are to be acked
+	next    uint64  // seq of the first event that is not fetched yet, as far as we know; at least 1
 	lost    uint64  // as the controller counts
 	counted bool    // lost is known
 	before  serialline.ClientStats
@@ -206,7 +207,7 @@ func (s *Serial) Run(ctx context.Context, sink Sink) error {
 	}
 	r := &serialRun{
 		Serial:  s,
-		plan:    newPlanner(s.cfg.Name, s.cfg.Doors, limits{}),
+		plan:    newPlanner(s.cfg.Name, s.cfg.Doors, anyRoom()),
 		clerk:   newClerk(s.cfg.Ledger, s.cfg.Name, s.log),
 		courier: newCourier(sink, s.log),
 	}
@@ -317,8 +318,9 @@ func (r *serialRun) connect(ctx context.Context) error {
 	}
 	now := time.Now()
 	r.plan.hello(hello, r.clerk.version(), now)
+	r.stale = true
 	if hello.Serial != r.serial {
-		r.serial, r.ack, r.counted = hello.Serial, 0, false
+		r.serial, r.ack, r.next, r.counted = hello.Serial, 0, 1, false
 	}
 	gone := make(chan struct{})
 	r.mu.Lock()
@@ -473,6 +475,9 @@ func (r *serialRun) posture(now time.Time, leases map[int]time.Time) (door int, 
 		case access.ModeLockdown:
 			mode, ok = serialline.ModeLockdown, is != serialline.ModeLockdown && is != serialline.ModeDisabled
 		case access.ModeUnlocked:
+			if mode, ok = serialline.ModeNormal, is == serialline.ModeLockdown; ok {
+				break // what is kept must be released before a lease
+			}
 			mode = serialline.ModeUnlocked
 			ok = is != serialline.ModeDisabled && (is != mode || !now.Before(leases[d.Index]))
 		default:
@@ -497,6 +502,7 @@ func (r *serialRun) poll(ctx context.Context, c *serialline.Client) error {
 		r.courier.post(Event{Kind: EventsLost, At: now.UTC(), Controller: r.cfg.Name, Count: p.Lost - r.lost})
 	}
 	r.lost, r.counted = p.Lost, true
+	r.next = max(r.next, p.Tail) // what is before was acked, in this session or an earlier one
 	var changed []Event
 	r.mu.Lock()
 	for _, d := range r.cfg.Doors {
@@ -528,12 +534,12 @@ func (r *serialRun) events(ctx context.Context, c *serialline.Client) error {
 			if err := c.Ack(ctx, r.ack); err != nil {
 				return noRefusal(err)
 			}
-			r.ack = 0
+			r.next, r.ack = r.ack+1, 0
 		}
 		if c.Flags()&serialline.FlagEvents == 0 {
 			return nil
 		}
-		reply, err := c.Events(ctx, 1, serialline.MaxEvents)
+		reply, err := c.Events(ctx, max(r.next, 1), serialline.MaxEvents)
 		if err != nil {
 			return noRefusal(err)
 		}

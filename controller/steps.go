@@ -409,18 +409,19 @@ func (p *planner) digest(a answer, now time.Time) {
 	if r.page == 0 {
 		r.root = a.root
 		m := p.image(r.table)
-		if !m.filled {
+		if !m.filled { // the first look since the agent started
 			m = p.guess(r.table)
+			if r.table == serialline.TableSchedules {
+				if m.root() == a.root {
+					p.standing = p.target.slots
+				} else {
+					m = newImage() // few records: all are read
+				}
+			}
 		}
 		if m.root() == a.root {
-			if !m.filled && r.table == serialline.TableSchedules {
-				p.standing = p.target.slots
-			}
 			p.settle(m, now)
 			return
-		}
-		if !m.filled && r.table == serialline.TableSchedules {
-			m = newImage() // few rows: all are read
 		}
 		if t := p.load; t != nil && t.table == r.table && t.commit {
 			if m.with(t) == a.root { // the answer to COMMIT was lost, the commit was not
@@ -674,7 +675,7 @@ func (p *planner) hello(id serialline.Hello, floor uint64, now time.Time) {
 	is := stamp{id.Credentials.Epoch, id.Credentials.Version}
 	p.stamps[serialline.TableCredentials] = is
 	p.stamps[serialline.TableSchedules] = stamp{id.Schedules.Epoch, id.Schedules.Version}
-	room := limits{records: int(id.Credentials.Capacity), slots: 255, doors: int(id.Doors), flags: id.Flags}
+	room := limits{records: int(id.Credentials.Capacity), slots: maxSlots, doors: int(id.Doors), flags: id.Flags}
 	why := ""
 	switch {
 	case met && id.Serial != old.Serial:

@@ -35,10 +35,18 @@ type target struct {
 // limits are what a controller has room for.
 type limits struct {
 	records int    // credentials
-	slots   int    // schedules, at most 255
+	slots   int    // schedules, at most maxSlots
 	doors   int    // that it works
 	flags   uint16 // of credentials that it honours
 }
+
+// anyRoom is what a controller is taken to have room for before it said HELLO.
+func anyRoom() limits {
+	return limits{records: math.MaxInt32, slots: maxSlots, doors: serialline.MaxDoors, flags: math.MaxUint16}
+}
+
+// maxSlots is how many schedules a table can tell apart, besides always.
+const maxSlots = 255
 
 // slotMemory remembers which schedule, by its content, stands in which slot of
 // the controller's table, or was assigned to it.
