@@ -114,10 +114,11 @@ func TestChangesAreToldTogether(t *testing.T) {
 		head := fill(t, db, 1)
 		w := newWants(db)
 		w.watch([]string{"dock"})
+		w.took(time.Second) // a large site
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { w.run(ctx); close(done) }()
-		time.Sleep(10 * wantsRest)
+		time.Sleep(10 * wantsMost)
 		synctest.Wait()
 		block := func(i int) {
 			ref := access.Ref{Kind: access.KindPerson, Key: fmt.Sprint("x", i)}
@@ -141,7 +142,7 @@ func TestChangesAreToldTogether(t *testing.T) {
 			block(i + 1)
 			time.Sleep(10 * time.Millisecond)
 		}
-		time.Sleep(wantsRest)
+		time.Sleep(wantsMost)
 		synctest.Wait()
 		if now, _ := w.changes(); now-before < 4 || now-before > 6 {
 			t.Errorf("100 changes in a second were told %d times, want 5", now-before)
