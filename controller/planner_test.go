@@ -418,7 +418,9 @@ func (w *world) step(fault int) bool {
 	}
 	a, code := w.dev.do(s, w.p.stamps[1].epoch)
 	what := fmt.Sprintf("step %d", s.kind)
-	w.look(what)
+	if s.kind == stepRevoke || s.kind == stepUpsert || s.kind == stepCommit {
+		w.look(what)
+	}
 	if fault == 2 { // the answer is lost
 		w.p.lost(s)
 		w.online = false

@@ -460,9 +460,7 @@ func (p *planner) bucketRead(a answer, now time.Time) {
 	if r.got == nil {
 		r.got = make(map[serialline.Key]uint64)
 	}
-	for k, sum := range a.sumsOf {
-		r.got[k] = sum
-	}
+	maps.Copy(r.got, a.sumsOf)
 	if a.more {
 		r.at++
 		return
