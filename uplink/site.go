@@ -17,10 +17,15 @@ import (
 
 // The site's times. Tests shorten them.
 type siteTiming struct {
-	hello   time.Duration // between repeats of a hello that no beat has echoed
+	hello   time.Duration // between repeats of a hello that no beat has echoed, once they are rare
 	silence time.Duration // without a beat, after which the connection is made anew
 	check   time.Duration // between looks at the silence
 }
+
+// helloFirst is the time before a hello is repeated for the first time; then
+// it doubles. After a broker's restart the site is often back before the cloud,
+// and what it said then nobody heard.
+const helloFirst = 500 * time.Millisecond
 
 // maxSilence is where the silence stops doubling. A cloud that is away for a
 // day must not have ten thousand sites knock at the broker every minute.
@@ -87,7 +92,8 @@ type Site struct {
 	mu       sync.Mutex
 	hello    *delta.Hello   // the newest one sent on this connection
 	saidAt   time.Time      // when it was last sent
-	echoed   bool           // a beat echoed it
+	again    time.Duration  // repeat it so long after that; doubles up to timing.hello
+	echoed   bool           // the newest beat echoed it
 	head     delta.Head     // of the newest Hello or Applied sent
 	receipt  *delta.Receipt // due at the next call of Next
 	lastBeat time.Time
@@ -201,7 +207,7 @@ func (s *Site) Send(ctx context.Context, m delta.Message) error {
 	case *delta.Hello:
 		s.mu.Lock()
 		said := *m
-		s.hello, s.saidAt, s.echoed, s.head = &said, time.Now(), false, m.Head
+		s.hello, s.saidAt, s.again, s.echoed, s.head = &said, time.Now(), helloFirst, false, m.Head
 		s.mu.Unlock()
 	case *delta.Applied:
 		s.mu.Lock()
@@ -284,7 +290,14 @@ func (s *Site) heard(beat *delta.Beat) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.quiet = now // the link carries, whatever the beat says
-	if s.hello == nil || beat.Re != s.hello.Nonce {
+	switch {
+	case s.hello == nil:
+		return
+	case beat.Re != s.hello.Nonce:
+		// The cloud does not know us any more, or an older hello has overtaken
+		// the newest one and the cloud, which echoed that before, now has the
+		// wrong nonce. Say it until it has the right one.
+		s.echoed, s.saidAt, s.again = false, now, helloFirst
 		return
 	}
 	s.echoed, s.lastBeat, s.silence = true, now, s.timing.silence
@@ -295,7 +308,7 @@ func (s *Site) heard(beat *delta.Beat) {
 // each beat with where the site stands: that tells the cloud that the site is
 // there, and makes up for an Applied that was lost.
 func (s *Site) answer(ctx context.Context) {
-	tick := time.NewTicker(s.timing.check)
+	tick := time.NewTicker(helloFirst)
 	defer tick.Stop()
 	for {
 		var m delta.Message
@@ -312,11 +325,11 @@ func (s *Site) answer(ctx context.Context) {
 			s.mu.Unlock()
 		case <-tick.C:
 			s.mu.Lock()
-			if s.hello != nil && !s.echoed && time.Since(s.saidAt) >= s.timing.hello {
+			if s.hello != nil && !s.echoed && time.Since(s.saidAt) >= s.again {
 				again := *s.hello
 				again.Head = s.head
 				m = &again
-				s.saidAt = time.Now()
+				s.saidAt, s.again = time.Now(), min(2*s.again, s.timing.hello)
 			}
 			s.mu.Unlock()
 		}
