@@ -306,7 +306,8 @@ func (s *server) viewRoutes() {
 		if err != nil {
 			return nil, err
 		}
-		return logEntries(payloads)
+		entries, err := logEntries(payloads)
+		return map[string]any{"entries": entries}, err
 	})
 	s.on("GET "+at+"/events", func(r *http.Request) (any, error) {
 		after, err := number(r, "after", 0)
