@@ -110,9 +110,10 @@ type Snapshot struct {
 // proves contact and position. A cloud that was started anew knows no nonces
 // and sends an empty Re: the site answers that with a new hello, under a new
 // nonce, but not more than once a second. Any other Re is the echo of an older
-// hello and is passed over; answering it would make two hellos chase one
-// another for ever. (Package uplink repeats a hello every 30 s until a beat
-// echoes it, and answers each such beat with the newest Applied.)
+// hello and is passed over; answering it with a new one would make two hellos
+// chase one another for ever. (Package uplink repeats the newest hello, ever
+// more rarely up to every 30 s, while beats do not echo it, and answers each
+// that does with the newest Applied.)
 type Beat struct {
 	Header
 	Re   string    `json:"re"`

@@ -124,8 +124,12 @@ func TestHelloIsRepeated(t *testing.T) {
 		s.heard(&delta.Beat{})
 		s.heard(&delta.Beat{Re: h.Nonce})
 		time.Sleep(10 * time.Minute)
+		s.heard(&delta.Beat{Re: hello("overtaken").Nonce})
+		time.Sleep(40 * time.Second)
 		r.stop(t)
-		if got, want := strings.Join(sent, " "), "hello hello hello applied"; got != want {
+		// After half a second, then after twice as long each time, up to 30 s.
+		want := strings.Repeat("hello ", 8) + "applied " + strings.Repeat("hello ", 6)
+		if got := strings.Join(sent, " ") + " "; got != want {
 			t.Errorf("sent %q, want %q", got, want)
 		}
 	})
