@@ -135,6 +135,7 @@ func (k *check) run() error {
 	return inOrder(
 		func() error { return k.lifeCycle(ann, bob) },
 		func() error { return k.agreed("after the life cycle") },
+		k.badInput,
 		func() error { return k.depotAlone(ann, bob) },
 		func() error { return k.agreed("with the depot's agent at work again") },
 		func() error { return k.brokerGone(cy) },
