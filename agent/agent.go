@@ -133,6 +133,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	task("proof", a.proofs)
 	task("cache check", a.verify)
 	task("door watch", a.doors.watch)
+	task("unlocked doors", a.doors.free)
 	for _, d := range a.drivers {
 		task("driver "+d.Name(), func(ctx context.Context) error {
 			return d.Run(ctx, func(ctx context.Context, e controller.Event) error { return a.doors.take(ctx, d, e) })

@@ -266,6 +266,41 @@ func TestForcedAndHeldDoor(t *testing.T) {
 	})
 }
 
+// A door in mode unlocked is held open by timers that fall back by themselves,
+// and shuts at once when the mode ends or a lockdown comes.
+func TestUnlockedDoor(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		opened := func() []time.Duration {
+			s.lock.mu.Lock()
+			defer s.lock.mu.Unlock()
+			got := s.lock.opened
+			s.lock.opened = nil
+			return got
+		}
+		s.tell(s.world.publish(nil, must(delta.Put(access.Posture{Scope: front, Origin: "cloud", Mode: access.ModeUnlocked}))))
+		if got := opened(); !slices.Equal(got, []time.Duration{freeFor}) {
+			t.Errorf("unlocked: the strike was told %v, want %v", got, freeFor)
+		}
+		time.Sleep(freeEvery + 2*heldLook)
+		synctest.Wait()
+		if got := opened(); !slices.Equal(got, []time.Duration{freeFor}) {
+			t.Errorf("after %v: the strike was told %v, want %v once more", freeEvery, got, freeFor)
+		}
+		lockdown := access.Posture{Scope: "*", Origin: "local", Mode: access.ModeLockdown}
+		s.tell(s.world.publish([]access.Ref{lockdown.Ref()}, must(delta.Put(lockdown))))
+		if got := opened(); !slices.Equal(got, []time.Duration{controller.MinUnlock}) {
+			t.Errorf("lockdown: the strike was told %v, want %v, which shuts it", got, controller.MinUnlock)
+		}
+		if s.lock.opens(t, 1) || s.last().Reason != access.Lockdown {
+			t.Errorf("in lockdown a card got the reason %q", s.last().Reason)
+		}
+		s.tell(unlock("one", s.nonce, front))
+		if r := one[*delta.Result](t, s.wire); r.OK {
+			t.Error("in lockdown a command opened the door")
+		}
+	})
+}
+
 // A gateway whose clock starts in the past must not open to expired cards, nor
 // shut out valid ones.
 func TestClockInThePast(t *testing.T) {

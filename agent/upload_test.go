@@ -41,7 +41,7 @@ func TestEventsSentAgainUntilAcked(t *testing.T) {
 // cloud has each event once and in order.
 func TestEventsReachTheCloudExactlyOnce(t *testing.T) {
 	story(t, func(t *testing.T, s *site) {
-		const cards = 120
+		const cards = 80
 		rng, faults := rand.New(rand.NewPCG(1, 2)), rand.New(rand.NewPCG(3, 4))
 		var stored []access.Event
 		s.wire.drop = func(m delta.Message) error {

@@ -33,6 +33,13 @@ func (d *doors) allow(door string, open time.Duration) {
 	d.contact(door).let(time.Now().Add(open + openAllows))
 }
 
+// disallow notes that the door is shut again before its time.
+func (d *doors) disallow(door string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.contact(door).allowed = time.Now().Add(openAllows)
+}
+
 func (c *contact) let(until time.Time) {
 	if until.After(c.allowed) {
 		c.allowed = until
@@ -116,4 +123,62 @@ func (d *doors) held() (held []string) {
 	}
 	slices.Sort(held)
 	return held
+}
+
+const (
+	freeFor   = time.Minute      // a door in mode unlocked is opened for so long …
+	freeEvery = 20 * time.Second // … and again after this: a dead agent lets it fall shut
+)
+
+// free keeps the doors open that are in mode unlocked and that the agent
+// decides for; controllers with a table know the mode themselves. A door that
+// leaves the mode falls shut at once.
+func (d *doors) free(ctx context.Context) error {
+	open := map[string]time.Time{} // by door: when its strike is to be held anew
+	tick := time.NewTicker(heldLook)
+	defer tick.Stop()
+	for {
+		_, changed := d.cache.Changes()
+		for _, drv := range d.drivers {
+			st := drv.Status()
+			if st.Table != nil {
+				continue
+			}
+			for _, door := range st.Doors {
+				d.hold(ctx, drv, door.ID, open)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		case <-tick.C: // a mode may end by its own time
+		}
+	}
+}
+
+// hold does what the mode of one door wants now.
+func (d *doors) hold(ctx context.Context, drv controller.Driver, door string, open map[string]time.Time) {
+	var mode string
+	at := d.clock.now()
+	d.cache.View(func(x *access.Index) { mode = x.PostureAt(door, at) })
+	due, held := open[door]
+	now := time.Now()
+	period := freeFor
+	switch {
+	case mode == access.ModeUnlocked && (!held || !now.Before(due)):
+		open[door] = now.Add(freeEvery)
+		d.allow(door, freeFor)
+	case mode != access.ModeUnlocked && held:
+		delete(open, door)
+		d.disallow(door)
+		period = controller.MinUnlock // starts the strike's time anew, and so ends it
+	default:
+		return
+	}
+	limited, cancel := context.WithTimeout(ctx, unlockLimit)
+	defer cancel()
+	if err := drv.Unlock(limited, door, period); err != nil && ctx.Err() == nil {
+		d.log.WarnContext(ctx, "door not held to its mode", "door", door, "mode", mode, "err", err)
+	}
 }

@@ -216,7 +216,7 @@ serial: [{name: dock, port: %q, address: 1, doors: [{door: dock, index: 0}]}]
 	var log bytes.Buffer
 	go func() { done <- Main(ctx, []string{"run", "--config", file}, io.Discard, &log) }()
 	st := until(t, page)
-	if st.Ready || st.Site != "hq" || len(st.Controllers) != 2 || len(st.Tasks) < 7 {
+	if st.Ready || st.Site != "hq" || len(st.Controllers) != 2 || len(st.Tasks) < 8 {
 		t.Errorf("status %+v", st)
 	}
 	var said bytes.Buffer
@@ -243,7 +243,7 @@ func until(t *testing.T, addr string) (st agent.Status) {
 		if resp, err := http.DefaultClient.Do(req); err == nil {
 			err := json.NewDecoder(resp.Body).Decode(&st)
 			resp.Body.Close()
-			if err == nil && len(st.Tasks) >= 7 {
+			if err == nil && len(st.Tasks) >= 8 {
 				return st
 			}
 		}
