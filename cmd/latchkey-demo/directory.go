@@ -88,7 +88,7 @@ func (e *entra) send(ctx context.Context, name string, i int, s *subject, edit f
 		return time.Time{}, err
 	}
 	at := time.Now()
-	if !bytes.Contains(step.ExpectStatus, []byte(fmt.Sprint(resp.StatusCode))) {
+	if !bytes.Contains(step.ExpectStatus, fmt.Append(nil, resp.StatusCode)) {
 		return at, fmt.Errorf("%s %s: %s, want %s: %s", step.Method, step.Path, resp.Status, step.ExpectStatus, text)
 	}
 	return at, s.save(step.Save, text)
