@@ -208,6 +208,7 @@ func (p *mosquittoPub) stop(t *testing.T) {
 }
 
 func TestNATS(t *testing.T) {
+	t.Parallel()
 	for _, qos := range []byte{0, 1} {
 		t.Run(fmt.Sprintf("QoS %d", qos), func(t *testing.T) {
 			t.Parallel()
@@ -217,6 +218,7 @@ func TestNATS(t *testing.T) {
 }
 
 func TestMosquitto(t *testing.T) {
+	t.Parallel()
 	program, err := exec.LookPath("mosquitto")
 	if err != nil {
 		program, err = exec.LookPath("/usr/sbin/mosquitto") // not in everybody's path
