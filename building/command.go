@@ -15,65 +15,28 @@ import (
 	"strings"
 	"time"
 
-	"github.com/alecthomas/kong"
 	"golang.org/x/sync/errgroup"
 
 	"latchkey/access"
+	"latchkey/internal/program"
 	"latchkey/wiegand"
 )
 
-// The exit codes of latchkey-sim; 3 and 4 are the answers of `badge`.
+// What `badge` answers by its exit code, besides 0 for granted.
 const (
-	exitOK     = 0
-	exitFailed = 1
-	exitUsage  = 2
-	exitDenied = 3
-	exitNone   = 4
+	exitDenied = program.Exit(3)
+	exitNone   = program.Exit(4)
 )
-
-type cli struct {
-	Serve serveCmd `cmd:"" help:"Run a simulated building on pseudo-terminals."`
-	Badge badgeCmd `cmd:"" help:"Hold a card to a reader; exit 0 granted, 3 denied, 4 no answer."`
-}
-
-type env struct {
-	ctx            context.Context
-	stdout, stderr io.Writer
-}
-
-// exit is an error that carries an exit code and nothing to print.
-type exit int
-
-func (e exit) Error() string { return fmt.Sprint("exit ", int(e)) }
 
 // Main is latchkey-sim without the process: arguments in, output and exit code
 // out.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	var c cli
-	left := -1
-	k, err := kong.New(&c, kong.Name("latchkey-sim"), kong.Description("A simulated building: readers and door controllers without the hardware."),
-		kong.Writers(stdout, stderr), kong.Exit(func(code int) { left = code }))
-	if err != nil {
-		fmt.Fprintln(stderr, "latchkey-sim:", err)
-		return exitFailed
+	var grammar struct {
+		Serve serveCmd `cmd:"" help:"Run a simulated building on pseudo-terminals."`
+		Badge badgeCmd `cmd:"" help:"Hold a card to a reader; exit 0 granted, 3 denied, 4 no answer."`
 	}
-	kctx, err := k.Parse(args)
-	if left >= 0 {
-		return left
-	}
-	if err != nil {
-		fmt.Fprintln(stderr, "latchkey-sim:", err)
-		return exitUsage
-	}
-	err = kctx.Run(&env{ctx, stdout, stderr})
-	if code, ok := errors.AsType[exit](err); ok {
-		return int(code)
-	}
-	if err != nil {
-		fmt.Fprintln(stderr, "latchkey-sim:", err)
-		return exitFailed
-	}
-	return exitOK
+	env := &program.Env{Context: ctx, Stdout: stdout, Stderr: stderr}
+	return program.Run(env, "latchkey-sim", "A simulated building: readers and door controllers without the hardware.", &grammar, args)
 }
 
 type serveCmd struct {
@@ -81,7 +44,7 @@ type serveCmd struct {
 	Listen string `help:"Where the API listens; keep it on loopback." default:"127.0.0.1:9460"`
 }
 
-func (c *serveCmd) Run(e *env) (err error) {
+func (c *serveCmd) Run(e *program.Env) (err error) {
 	text, err := os.ReadFile(c.Config)
 	if err != nil {
 		return err
@@ -92,7 +55,7 @@ func (c *serveCmd) Run(e *env) (err error) {
 	if err := dec.Decode(&cfg); err != nil {
 		return fmt.Errorf("%s: %w", c.Config, err)
 	}
-	b, err := Open(cfg, slog.New(slog.NewTextHandler(e.stderr, nil)).With("program", "sim"))
+	b, err := Open(cfg, slog.New(slog.NewTextHandler(e.Stderr, nil)).With("program", "sim"))
 	if err != nil {
 		return err
 	}
@@ -102,7 +65,7 @@ func (c *serveCmd) Run(e *env) (err error) {
 		return err
 	}
 	srv := &http.Server{Handler: b.Handler(), ReadHeaderTimeout: 5 * time.Second}
-	g, ctx := errgroup.WithContext(e.ctx)
+	g, ctx := errgroup.WithContext(e.Context)
 	g.Go(func() error { return b.Run(ctx) })
 	g.Go(func() error {
 		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -130,27 +93,27 @@ type Shown struct {
 	LatencyMS float64       `json:"latency_ms"`
 }
 
-func (c *badgeCmd) Run(e *env) error {
+func (c *badgeCmd) Run(e *program.Env) error {
 	bits, err := c.bits()
 	if err != nil {
 		return err
 	}
 	var o Outcome
-	if err := call(e.ctx, http.MethodPost, c.URL+"/badge", Card{c.Reader, bits}, &o); err != nil {
+	if err := call(e.Context, http.MethodPost, c.URL+"/badge", Card{c.Reader, bits}, &o); err != nil {
 		return err
 	}
-	line, err := json.Marshal(Shown{o.Decision, c.reason(e.ctx, o), o.DecidedBy, o.LatencyMS})
+	line, err := json.Marshal(Shown{o.Decision, c.reason(e.Context, o), o.DecidedBy, o.LatencyMS})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(e.stdout, "%s\n", line)
+	fmt.Fprintf(e.Stdout, "%s\n", line)
 	switch o.Decision {
 	case DecisionGranted:
 		return nil
 	case DecisionDenied:
-		return exit(exitDenied)
+		return exitDenied
 	default:
-		return exit(exitNone)
+		return exitNone
 	}
 }
 
