@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"latchkey/delta"
 	"latchkey/wiegand"
@@ -60,12 +61,15 @@ type LogConfig struct {
 
 // An OSDPConfig is one RS-485 line with readers that the agent decides for.
 type OSDPConfig struct {
-	Name    string       `yaml:"name"`
-	Port    string       `yaml:"port"`
-	Baud    int          `yaml:"baud"` // 9600 (default), 19200, 38400, 57600, 115200, 230400
-	Backend string       `yaml:"backend"`
-	RS485   bool         `yaml:"rs485"`
-	Readers []OSDPReader `yaml:"readers"`
+	Name    string `yaml:"name"`
+	Port    string `yaml:"port"`
+	Baud    int    `yaml:"baud"` // 9600 (default), 19200, 38400, 57600, 115200, 230400
+	Backend string `yaml:"backend"`
+	RS485   bool   `yaml:"rs485"`
+	// Poll is the time from one poll of a reader to the next, 10 to 100 ms; 0 is
+	// 50 ms. It is half of what a card waits; a slow or full line stretches it.
+	Poll    time.Duration `yaml:"poll"`
+	Readers []OSDPReader  `yaml:"readers"`
 }
 
 // An OSDPReader is one reader of one door.
@@ -261,6 +265,7 @@ func (k *checker) port(path, name, port, backend string, baud int, bauds []int) 
 func (k *checker) osdp(path string, c *OSDPConfig) {
 	k.port(path, c.Name, c.Port, c.Backend, c.Baud, osdpBaud)
 	k.check(len(c.Readers) > 0, path+".readers", "is empty: want one reader at least")
+	k.check(c.Poll == 0 || c.Poll >= 10*time.Millisecond && c.Poll <= 100*time.Millisecond, path+".poll", "%v: want 10ms to 100ms", c.Poll)
 	met := map[string]string{}
 	for i := range c.Readers {
 		r, at := &c.Readers[i], fmt.Sprintf("%s.readers[%d]", path, i)

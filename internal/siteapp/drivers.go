@@ -16,7 +16,7 @@ func newDrivers(cfg *agent.Config, db *cache.DB, wants *wants, log *slog.Logger)
 	for _, l := range cfg.OSDP {
 		port := serialline.Config{Path: l.Port, Baud: l.Baud, Backend: l.Backend, RS485: l.RS485}
 		c := controller.OSDPConfig{
-			Name: l.Name, Port: l.Port, Baud: l.Baud, Log: log,
+			Name: l.Name, Port: l.Port, Baud: l.Baud, Poll: l.Poll, Log: log,
 			Open: func(context.Context) (osdp.Port, error) {
 				p, err := serialline.Open(port)
 				if err != nil {
