@@ -21,6 +21,7 @@ import (
 
 	"latchkey/access"
 	"latchkey/building"
+	"latchkey/internal/program"
 	"latchkey/wiegand"
 )
 
@@ -37,7 +38,7 @@ type checkCmd struct {
 	Dir string `help:"Where data and logs go, and stay; empty is a folder that goes when all is well." placeholder:"DIR"`
 }
 
-func (c *checkCmd) Run(e *env) (err error) {
+func (c *checkCmd) Run(e *program.Env) (err error) {
 	dir := c.Dir
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "latchkey-check-"); err != nil {
@@ -49,7 +50,7 @@ func (c *checkCmd) Run(e *env) (err error) {
 			}
 		}()
 	}
-	k := &check{ctx: e.ctx, out: e.stdout, dir: dir, seen: map[string]tally{}}
+	k := &check{ctx: e.Context, out: e.Stdout, dir: dir, seen: map[string]tally{}}
 	stop, err := k.start()
 	if err != nil {
 		return err
@@ -58,7 +59,7 @@ func (c *checkCmd) Run(e *env) (err error) {
 	if err != nil {
 		return fmt.Errorf("%w; data and logs are in %s", err, dir)
 	}
-	fmt.Fprintln(e.stdout, "all steps passed")
+	fmt.Fprintln(e.Stdout, "all steps passed")
 	return nil
 }
 

@@ -278,6 +278,7 @@ formats: [H10302, H10301]
   - name: hq-readers
     port: %q
     baud: %d
+    poll: 10ms
     readers:
       - {name: front, address: 1, door: front-door}
       - {name: lab, address: 2, door: lab-door}

@@ -11,23 +11,15 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
-
-	"github.com/alecthomas/kong"
 
 	"latchkey/building"
 	"latchkey/internal/cloudapp"
+	"latchkey/internal/program"
 	"latchkey/internal/siteapp"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
-}
+func main() { program.Main(run) }
 
 // run is main without the process. The first argument may name one of the real
 // programs: that is how the demonstration starts its children.
@@ -42,36 +34,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			return building.Main(ctx, args[1:], stdout, stderr)
 		}
 	}
-	var c struct {
+	var grammar struct {
 		Run   runCmd   `cmd:"" default:"withargs" help:"Run the demonstration until Ctrl-C."`
 		Check checkCmd `cmd:"" help:"Run the demonstration and show step by step that it does its work."`
 	}
-	left := -1
-	k, err := kong.New(&c, kong.Name("latchkey-demo"),
-		kong.Description("All of Latchkey on one machine, nothing to install.\n\nlatchkey-demo agent|cloud|sim … runs the real programs."),
-		kong.Writers(stdout, stderr), kong.Exit(func(code int) { left = code }))
-	if err != nil {
-		fmt.Fprintln(stderr, "latchkey-demo:", err)
-		return 1
-	}
-	kctx, err := k.Parse(args)
-	if left >= 0 {
-		return left
-	}
-	if err != nil {
-		fmt.Fprintln(stderr, "latchkey-demo:", err)
-		return 2
-	}
-	if err := kctx.Run(&env{ctx, stdout, stderr}); err != nil {
-		fmt.Fprintln(stderr, "latchkey-demo:", err)
-		return 1
-	}
-	return 0
-}
-
-type env struct {
-	ctx            context.Context
-	stdout, stderr io.Writer
+	env := &program.Env{Context: ctx, Stdout: stdout, Stderr: stderr}
+	return program.Run(env, "latchkey-demo",
+		"All of Latchkey on one machine, nothing to install.\n\nlatchkey-demo agent|cloud|sim … runs the real programs.", &grammar, args)
 }
 
 type runCmd struct {
@@ -79,7 +48,7 @@ type runCmd struct {
 	Dir  string `help:"Where data and logs go, and stay; empty is a folder that goes with the demonstration." placeholder:"DIR"`
 }
 
-func (c *runCmd) Run(e *env) (err error) {
+func (c *runCmd) Run(e *program.Env) (err error) {
 	dir := c.Dir
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "latchkey-demo-"); err != nil {
@@ -94,11 +63,11 @@ func (c *runCmd) Run(e *env) (err error) {
 	if err != nil {
 		return err
 	}
-	return d.run(e.ctx, func(i Info) error {
+	return d.run(e.Context, func(i Info) error {
 		if c.JSON {
-			return json.NewEncoder(e.stdout).Encode(i)
+			return json.NewEncoder(e.Stdout).Encode(i)
 		}
-		return forPeople(e.stdout, i, dir)
+		return forPeople(e.Stdout, i, dir)
 	})
 }
 
