@@ -25,10 +25,12 @@ type device struct {
 	staged  []serialline.Record
 	touched map[serialline.Key]bool
 	room    int
+	journal int // single changes that it has room for until the next commit
+	used    int // of journal
 }
 
 func newDevice(serial byte) *device {
-	return &device{serial: serial, tables: [3]*serialline.Table{nil, serialline.NewTable(), serialline.NewTable()}, room: 10000}
+	return &device{serial: serial, tables: [3]*serialline.Table{nil, serialline.NewTable(), serialline.NewTable()}, room: 10000, journal: 10000}
 }
 
 func (d *device) clone() *device {
@@ -36,6 +38,12 @@ func (d *device) clone() *device {
 	c.tables = [3]*serialline.Table{nil, d.tables[1].Clone(), d.tables[2].Clone()}
 	c.staged, c.touched = slices.Clone(d.staged), maps.Clone(d.touched)
 	return &c
+}
+
+func (d *device) wiped() *device {
+	c := newDevice(d.serial)
+	c.room, c.journal = d.room, d.journal
+	return c
 }
 
 func (d *device) hello() serialline.Hello {
@@ -78,6 +86,12 @@ func (d *device) touch(k serialline.Key) {
 // do carries a step out as the serial door link says.
 func (d *device) do(s step, epoch uint32) (a answer, code serialline.Code) {
 	t := d.tables[serialline.TableCredentials]
+	if n := len(s.keys) + len(s.records); s.kind == stepRevoke || s.kind == stepUpsert {
+		if d.used+n > d.journal {
+			return a, serialline.CodeFull
+		}
+		d.used += n
+	}
 	switch s.kind {
 	case stepRevoke:
 		for _, k := range s.keys {
@@ -88,7 +102,13 @@ func (d *device) do(s step, epoch uint32) (a answer, code serialline.Code) {
 		if epoch != d.stamps[1].epoch {
 			return a, serialline.CodeEpoch
 		}
-		if t.Len()+len(s.records) > d.room {
+		fresh := 0
+		for _, r := range s.records {
+			if _, there := t.Get(r.Key); !there {
+				fresh++
+			}
+		}
+		if t.Len()+fresh > d.room {
 			return a, serialline.CodeFull
 		}
 		for _, r := range s.records {
@@ -138,6 +158,9 @@ func (d *device) do(s step, epoch uint32) (a answer, code serialline.Code) {
 		}
 		d.tables[d.txn.Table] = r
 		d.stamps[d.txn.Table] = stamp{d.txn.Epoch, d.txn.Target}
+		if d.txn.Table == serialline.TableCredentials {
+			d.used = 0
+		}
 		d.txn = nil
 	case stepAbort:
 		if d.txn != nil && d.txn.Txn == s.txn.id {
@@ -489,6 +512,12 @@ func TestTableFollowsWanted(t *testing.T) {
 		// The states come from a seed: rapid's own draws prefer small and simple
 		// ones, and here the crowded ones are where things go wrong.
 		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
+		if r.IntN(4) == 0 {
+			w.dev.room = 30 + r.IntN(30) // less than may be wanted
+		}
+		if r.IntN(3) == 0 {
+			w.dev.journal = 14 + r.IntN(30)
+		}
 		w.want(nextWanted(r, Wanted{Epoch: 7}))
 		w.quiet()
 		old := w.dev.clone()
@@ -517,7 +546,7 @@ func TestTableFollowsWanted(t *testing.T) {
 				w.quiet()
 				w.rollBack(old)
 			},
-			"wipe": func(*rapid.T) { w.p.lost(step{}); w.online = false; w.dev = newDevice(w.dev.serial) },
+			"wipe": func(*rapid.T) { w.p.lost(step{}); w.online = false; w.dev = w.dev.wiped() },
 			"swap": func(*rapid.T) {
 				w.quiet()
 				serial := w.dev.serial + 1
@@ -528,7 +557,7 @@ func TestTableFollowsWanted(t *testing.T) {
 				k := keyOf(cardBits(r.IntN(20)))
 				if r.IntN(2) == 0 {
 					w.dev.tables[1].Delete(k)
-				} else {
+				} else if w.dev.tables[1].Len() < w.dev.room {
 					w.dev.tables[1].Put(serialline.Record{Key: k, Doors: 0xF})
 				}
 				w.had = w.opened()

@@ -84,7 +84,8 @@ type planner struct {
 	unstamped  bool      // the credentials changed since the table last got a version
 	refused    int       // times in a row that the two did not agree on what is going on
 	revokeTill time.Time // after a refused revocation
-	folded     bool      // the journal of single changes is full
+	toFold     bool      // the controller's journal of single changes is full
+	folded     bool      // it was emptied since the last single change
 	met        bool      // there was a session
 	identity   serialline.Hello
 	surprised  bool // it is not the table that we left
@@ -417,7 +418,7 @@ func (p *planner) behind() int {
 	for _, s := range p.swaps {
 		n += len(s.old) + len(s.new)
 	}
-	if p.load != nil {
+	if p.load != nil && !p.load.refresh && p.load.table == serialline.TableCredentials {
 		n += len(p.load.records)
 	}
 	return n

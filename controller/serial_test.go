@@ -839,3 +839,41 @@ func copyDir(t *testing.T, to, from string) {
 		t.Fatal(err)
 	}
 }
+
+func TestLedgerThatFailsIsWrittenLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(t)
+		g.ledger.fail = true
+		g.run(func() {
+			g.want(func(w *controller.Wanted) { w.Entitlements = crowd(3) })
+			g.equal(10 * time.Second)
+			g.want(func(w *controller.Wanted) { w.Entitlements = w.Entitlements[1:] })
+			until(t, time.Second, "revocation", func() bool { return !g.holds(0) })
+			if got := g.ledger.state(give(1).Credential.ID); got != "" {
+				t.Errorf("ledger says %q while its disk is full", got)
+			}
+			g.ledger.mu.Lock()
+			g.ledger.fail = false
+			g.ledger.mu.Unlock()
+			time.Sleep(5 * time.Second)
+			if got := g.ledger.state(give(1).Credential.ID); got != controller.StateProven {
+				t.Errorf("ledger says %q afterwards, want proven", got)
+			}
+		})
+	})
+}
+
+func TestNothingIsPushedBeforeThereIsData(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(t)
+		g.run(func() {
+			g.want(func(w *controller.Wanted) { w.Entitlements = crowd(3) })
+			g.equal(10 * time.Second)
+			g.want(func(w *controller.Wanted) { w.Ready, w.Entitlements = false, nil })
+			time.Sleep(5 * time.Minute)
+			if records, _, _ := g.box.Dump(); len(records) != 3 {
+				t.Errorf("%d cards in the table, want the 3 that were there before the data was lost", len(records))
+			}
+		})
+	})
+}

@@ -44,6 +44,7 @@ type transaction struct {
 	records []serialline.Record // of either table
 	slots   map[uint8]slotHours // the schedule table as it will be
 	full    bool                // the table becomes records, and nothing else
+	refresh bool                // records are in the table already: it changes nothing for anybody
 	stamp   stamp               // what the table gets
 	base    uint64
 	touched map[serialline.Key]bool // revoked or sent alone after BEGIN
@@ -80,19 +81,22 @@ func (p *planner) next(now time.Time) step {
 	if p.paused || p.target == nil {
 		return step{}
 	}
-	if now.Before(p.revokeTill) {
-		return step{}
+	blank := p.stamps[serialline.TableCredentials].epoch == 0 // it was never loaded: single records have no place yet
+	if p.toFold && p.cards.known && !blank {
+		return p.fold()
 	}
-	if len(p.tombs) > 0 {
-		return step{kind: stepRevoke, keys: p.tombs[:min(len(p.tombs), serialline.MaxRevoke)]}
-	}
-	if len(p.revoke) > 0 {
-		return step{kind: stepRevoke, keys: p.revoke[:min(len(p.revoke), serialline.MaxRevoke)]}
+	if !now.Before(p.revokeTill) {
+		if len(p.tombs) > 0 {
+			return step{kind: stepRevoke, keys: p.tombs[:min(len(p.tombs), serialline.MaxRevoke)]}
+		}
+		if len(p.revoke) > 0 {
+			return step{kind: stepRevoke, keys: p.revoke[:min(len(p.revoke), serialline.MaxRevoke)]}
+		}
 	}
 	if now.Before(p.restTill) {
 		return step{}
 	}
-	if len(p.narrow) > 0 && p.cards.known {
+	if len(p.narrow) > 0 && p.cards.known && !blank {
 		return upsert(p.narrow)
 	}
 	if p.abort != nil {
@@ -126,25 +130,14 @@ func (p *planner) next(now time.Time) step {
 		}
 		return p.loadStep()
 	}
-	if p.load == nil && p.stamps[serialline.TableCredentials].epoch == 0 {
-		// A table that was never loaded decides nothing before its first load.
-		adds := slices.Concat(p.first, p.single, p.bulk)
+	if p.load == nil && blank {
+		adds := slices.Concat(p.narrow, p.first, p.single, p.bulk)
 		n := min(len(adds), perLoad)
 		p.load = p.newLoad(adds[:n:n])
 		p.load.full, p.load.stamp = true, p.newest(p.stamps[serialline.TableCredentials])
 		p.sort()
 	}
-	if p.load != nil && p.stamps[serialline.TableCredentials].epoch == 0 {
-		return p.loadStep()
-	}
-	if p.folded {
-		// Its journal is full: what comes now comes as a transaction.
-		if p.load == nil {
-			adds := slices.Concat(p.first, p.single, p.bulk)
-			n := min(len(adds), perLoad)
-			p.load = p.newLoad(adds[:n:n])
-			p.sort()
-		}
+	if p.load != nil && blank {
 		return p.loadStep()
 	}
 	if len(p.first) > 0 {
@@ -185,7 +178,7 @@ func (p *planner) next(now time.Time) step {
 			// already, so this changes nothing for anybody.
 			all := slices.SortedFunc(maps.Values(p.target.records), compareRecords)
 			p.load = p.newLoad(all)
-			p.load.full, p.load.stamp = true, p.newest(now)
+			p.load.full, p.load.refresh, p.load.stamp = true, true, p.newest(now)
 			return p.loadStep()
 		case p.unstamped && p.target.epoch == now.epoch && p.target.version > now.version:
 			p.load = p.newLoad(nil) // only gives the table its version
@@ -265,6 +258,16 @@ func (p *planner) loadStep() step {
 	case t.sent < len(t.records):
 		return step{kind: stepPut, txn: t, records: t.records[t.sent:min(len(t.records), t.sent+serialline.MaxPut)]}
 	}
+	// A card of it that is no longer wanted must have been revoked since BEGIN. If
+	// the controller had no room for that, the load must not bring it.
+	if t.table == serialline.TableCredentials && slices.ContainsFunc(t.records, func(r serialline.Record) bool {
+		_, wanted := p.target.records[r.Key]
+		return !wanted && !t.touched[r.Key]
+	}) {
+		p.drop()
+		p.sort()
+		return step{kind: stepAbort, txn: t}
+	}
 	return step{kind: stepCommit, txn: t, root: p.image(t.table).with(t)}
 }
 
@@ -292,8 +295,10 @@ type answer struct {
 func (p *planner) done(s step, a answer, now time.Time) {
 	switch s.kind {
 	case stepRevoke:
+		p.folded = false
 		p.revoked(s.keys)
 	case stepUpsert:
+		p.folded = false
 		for _, r := range s.records {
 			p.cards.put(r)
 			p.changed(r.Key)
@@ -395,7 +400,10 @@ func (p *planner) committed(t *transaction) {
 		p.unstamped = false
 	}
 	p.stamps[t.table] = t.stamp
-	p.refused, p.folded = 0, false
+	p.refused = 0
+	if t.table == serialline.TableCredentials && p.toFold {
+		p.toFold, p.folded, p.revokeTill = false, true, time.Time{}
+	}
 	p.unproven = true
 	p.equal = false
 	p.load = nil
@@ -757,11 +765,7 @@ func (p *planner) failed(s step, code serialline.Code, now time.Time) (resync bo
 	case serialline.CodeEpoch, serialline.CodeVersion:
 		p.refuse(now, "The controller holds a newer state than this site has; somebody must find out which of the two is right.")
 	case serialline.CodeFull:
-		if s.kind == stepUpsert || s.txn != nil && s.txn.table == serialline.TableCredentials {
-			p.full(s, now)
-			break
-		}
-		p.refuse(now, "The controller has no room for the schedules.")
+		p.full(s, now)
 	default:
 		p.refuse(now, "The controller refuses what it is sent: "+code.Error()+".")
 	}
@@ -771,28 +775,54 @@ func (p *planner) failed(s step, code serialline.Code, now time.Time) (resync bo
 	if s.kind == stepAbort {
 		p.abort = nil
 	}
-	if s.kind == stepRevoke {
+	if s.kind == stepRevoke && p.revokeTill.Before(now) {
 		p.revokeTill = now.Add(revokeRest)
 	}
 	p.sort()
 	return false
 }
 
-// full takes it that the controller's table has no more room than for what is
-// in it. A full journal looks the same, and is emptied by a commit.
+// full takes it that the controller has no room for a step. That its journal
+// of single changes is full looks the same as a full table, but a commit empties
+// it.
 func (p *planner) full(s step, now time.Time) {
-	held := len(p.cards.entries)
-	if s.kind == stepUpsert && held+len(s.records) <= p.identityRoom() && !p.folded {
-		p.folded = true
-		return
+	fresh := 0
+	for _, r := range s.records {
+		if _, there := p.cards.entries[r.Key]; !there {
+			fresh++
+		}
 	}
-	p.folded = false
-	if held == 0 {
+	switch {
+	case s.txn != nil && s.txn.table == serialline.TableSchedules:
+		p.refuse(now, "The controller has no room for the schedules.")
+	case s.kind == stepRevoke || s.kind == stepUpsert && len(p.cards.entries)+fresh <= int(p.identity.Credentials.Capacity):
+		if p.folded { // it was just emptied
+			p.refuse(now, "The controller has no room for changes.")
+		}
+		p.toFold, p.folded = !p.folded, false
+		if s.kind == stepRevoke {
+			p.revokeTill = now.Add(revokeRest) // until it can be emptied: the rest goes on
+		}
+	case len(p.cards.entries) == 0:
 		p.refuse(now, "The controller has no room for a single card.")
-		return
+	default:
+		p.room.records = min(p.room.records, len(p.cards.entries))
+		p.retarget()
 	}
-	p.room.records = min(p.room.records, held)
-	p.retarget()
 }
 
-func (p *planner) identityRoom() int { return int(p.identity.Credentials.Capacity) }
+// fold is the next step of a transaction that brings nothing, so that the
+// controller takes its journal into its table.
+func (p *planner) fold() step {
+	if p.load != nil && (p.load.table != serialline.TableCredentials || len(p.load.records) > 0) {
+		p.drop()
+		p.sort()
+	}
+	if p.abort != nil {
+		return step{kind: stepAbort, txn: p.abort}
+	}
+	if p.load == nil {
+		p.load = p.newLoad(nil)
+	}
+	return p.loadStep()
+}
