@@ -156,6 +156,14 @@ func (p *planner) retarget() {
 			p.raise = append(p.raise, k)
 		}
 	}
+	p.tombs = slices.DeleteFunc(p.tombs, func(k serialline.Key) bool {
+		_, wanted := p.target.records[k]
+		return wanted
+	})
+	maps.DeleteFunc(p.person, func(k serialline.Key, _ string) bool {
+		_, held := p.cards.entries[k]
+		return !held && !p.dead[k]
+	})
 	for _, e := range p.wanted.Entitlements {
 		if b := e.Credential.Bits; b.Len() > 0 {
 			p.person[serialline.MakeKey(b.Len(), b.Bytes())] = e.Credential.Person

@@ -230,14 +230,12 @@ func (s *Serial) Run(ctx context.Context, sink Sink) error {
 		if ctx.Err() != nil {
 			break
 		}
-		// A controller that rebooted, or no longer agrees with us, is asked again at
-		// once, unless that goes on.
-		if time.Since(began) > retryMost || errors.Is(err, errResync) && pause == retryFirst {
+		if time.Since(began) > retryMost {
 			pause = retryFirst
 		}
 		rest := pause/2 + mathrand.N(pause/2+1)
 		if errors.Is(err, errResync) || errors.Is(err, serialline.ErrHello) {
-			rest = pause / 10
+			rest = pause / 10 // it is there: it rebooted, or no longer agrees with us
 		}
 		pause = min(2*pause, retryMost)
 		if !r.rest(ctx, rest) {

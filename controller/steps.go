@@ -207,9 +207,8 @@ func (p *planner) newID() uint64 {
 // that their table has.
 func (p *planner) newLoad(records []serialline.Record) *transaction {
 	now := p.stamps[serialline.TableCredentials]
-	t := &transaction{table: serialline.TableCredentials, id: p.newID(), records: records,
+	return &transaction{table: serialline.TableCredentials, id: p.newID(), records: records,
 		base: now.version, stamp: p.after(now), touched: make(map[serialline.Key]bool)}
-	return t
 }
 
 // newHours is a transaction that makes the schedule table what it should be.
@@ -363,6 +362,15 @@ func (p *planner) revoked(keys []serialline.Key) {
 			p.buried[k] = true
 			p.grave = append(p.grave, k)
 			p.bury = append(p.bury, k)
+		}
+	}
+	if len(p.grave) > 2*tombsMost { // the newest are enough, and those that are wanted again are none
+		p.grave = slices.DeleteFunc(p.grave, func(k serialline.Key) bool { return !p.buried[k] })
+		if n := len(p.grave) - tombsMost; n > 0 {
+			for _, k := range p.grave[:n] {
+				delete(p.buried, k) // it stays on disk for as long as the ledger keeps it
+			}
+			p.grave = slices.Clone(p.grave[n:])
 		}
 	}
 	gone := func(k serialline.Key) bool { return slices.Contains(keys, k) }
