@@ -1,124 +1,159 @@
 // Package admin is the administrator's API of the cloud: organisations, their
 // tokens and badge types, sites with doors, groups and rules, people and cards
 // made by hand, and how far each site is.
+//
+// It is JSON over HTTP. What is refused is answered with {"error":"…"}, which
+// says what, got and want; nothing was changed then. No answer has a whole card
+// number or a card's bits.
 package admin
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"strings"
+	"unicode/utf8"
 
-	"latchkey/access"
 	"latchkey/cloud"
 )
 
 // Prefix is where the API stands below the handler's root.
 const Prefix = "/api/v1"
 
-const (
-	maxBody  = 1 << 20 // bytes
-	maxPage  = 1000    // entries in one answer
-	bySystem = cloud.Actor("admin")
-)
+// MinToken is how many bytes an administrator's token has at least: nothing
+// slows down somebody who guesses.
+const MinToken = 16
 
-// A Domain is what the API works on: cloud.Service.
-type Domain interface {
-	CreateOrg(ctx context.Context, by cloud.Actor, o cloud.Org) (cloud.Org, error)
-	Org(ctx context.Context, id string) (cloud.Org, error)
-	Orgs(ctx context.Context) ([]cloud.Org, error)
-	PatchOrg(ctx context.Context, by cloud.Actor, id string, p cloud.OrgPatch) (cloud.Org, error)
-	CreateToken(ctx context.Context, by cloud.Actor, org, label string) (t cloud.Token, secret string, err error)
-	Tokens(ctx context.Context, org string) ([]cloud.Token, error)
-	DeleteToken(ctx context.Context, by cloud.Actor, org, id string) error
-	BadgeTypes(ctx context.Context, org string) ([]cloud.BadgeType, error)
-	PutBadgeType(ctx context.Context, by cloud.Actor, org string, b cloud.BadgeType) (cloud.BadgeType, error)
-	DeleteBadgeType(ctx context.Context, by cloud.Actor, org, id string) error
-	Properties(ctx context.Context, org string) ([]cloud.PropertyStatus, error)
-	Property(ctx context.Context, org, site string) (cloud.PropertyStatus, error)
-	PutProperty(ctx context.Context, by cloud.Actor, org string, p cloud.Property) (cloud.PropertyStatus, error)
-	DeleteProperty(ctx context.Context, by cloud.Actor, org, site string) error
-	Doors(ctx context.Context, org, site string) ([]access.Door, error)
-	PutDoor(ctx context.Context, by cloud.Actor, org, site string, d access.Door) (access.Door, error)
-	DeleteDoor(ctx context.Context, by cloud.Actor, org, site, id string) error
-	AccessGroups(ctx context.Context, org, site string) ([]cloud.AccessGroup, error)
-	PutAccessGroup(ctx context.Context, by cloud.Actor, org, site string, g cloud.AccessGroup) (cloud.AccessGroup, error)
-	DeleteAccessGroup(ctx context.Context, by cloud.Actor, org, site, id string) error
-	Schedules(ctx context.Context, org, site string) ([]access.Schedule, error)
-	PutSchedule(ctx context.Context, by cloud.Actor, org, site string, d access.Schedule) (access.Schedule, error)
-	DeleteSchedule(ctx context.Context, by cloud.Actor, org, site, id string) error
-	Rules(ctx context.Context, org, site string) ([]cloud.Rule, error)
-	CreateRule(ctx context.Context, by cloud.Actor, org, site string, r cloud.Rule) (cloud.Rule, error)
-	PutRule(ctx context.Context, by cloud.Actor, org, site string, r cloud.Rule) (cloud.Rule, error)
-	DeleteRule(ctx context.Context, by cloud.Actor, org, site, id string) error
-	OrderRules(ctx context.Context, by cloud.Actor, org, site string, ids []string) ([]cloud.Rule, error)
-	DirectoryGroups(ctx context.Context, org string) ([]cloud.DirectoryGroup, error)
-	People(ctx context.Context, org string, q cloud.PeopleQuery) ([]cloud.Person, error)
-	Person(ctx context.Context, org, id string) (cloud.Person, error)
-	CreatePerson(ctx context.Context, by cloud.Actor, org string, p cloud.NewPerson) (cloud.Person, error)
-	PatchPerson(ctx context.Context, by cloud.Actor, org, id string, p cloud.PersonPatch) (cloud.Person, error)
-	DeletePerson(ctx context.Context, by cloud.Actor, org, id string) error
-	AddCard(ctx context.Context, by cloud.Actor, org, person string, c cloud.NewCard) (cloud.Card, error)
-	PatchCard(ctx context.Context, by cloud.Actor, org, id string, p cloud.CardPatch) (cloud.Card, error)
-	DeleteCard(ctx context.Context, by cloud.Actor, org, id string) error
-	AddMembership(ctx context.Context, by cloud.Actor, org, person, site, group string) error
-	RemoveMembership(ctx context.Context, by cloud.Actor, org, person, site, group string) error
-	SiteStatus(ctx context.Context, org, site string) (cloud.SiteStatus, error)
-	SiteLog(ctx context.Context, org, site string, epoch uint32, after uint64, limit int) ([][]byte, error)
-	SiteEvents(ctx context.Context, org, site string, after uint64, limit int) ([]cloud.SiteEvent, error)
-	Audit(ctx context.Context, org, before string, limit int) ([]cloud.AuditEntry, error)
-}
+// byAdmin is who acts, in the audit trail: whoever has the token.
+const byAdmin = cloud.Actor("admin")
 
-// Options say what else Handler needs. Log may be nil.
+// Options say what else Handler needs. Tokens is required.
 type Options struct {
-	Token    string // what an administrator shows; never empty
-	CloudKey string // public key text that sites pin
-	Log      *slog.Logger
+	// Tokens lists the tokens that let an administrator in. It is asked at each
+	// call, so that one can be replaced while the cloud runs; two at a time let
+	// everybody move from the old one to the new. While it fails, or has none,
+	// or one that is too short, nobody gets in.
+	Tokens   func() ([]string, error)
+	CloudKey string       // public key text that sites pin
+	Log      *slog.Logger // nil discards
 }
 
-// Handler serves the API below Prefix. Every call needs the bearer token.
-func Handler(d Domain, o Options) (http.Handler, error) {
-	if o.Token == "" {
-		return nil, errors.New("admin: no token: want one, or anybody could give themselves a card")
+// Handler serves the API of s below Prefix. Every call needs a bearer token.
+// It may be used by any number of goroutines.
+func Handler(s *cloud.Service, o Options) (http.Handler, error) {
+	if o.Tokens == nil {
+		return nil, errors.New("admin: no tokens: want one, or anybody could give themselves a card")
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &server{d: d, log: o.Log, token: sha256.Sum256([]byte(o.Token)), mux: http.NewServeMux()}
-	s.routes(o.CloudKey)
-	return s, nil
+	h := &server{cloud: s, tokens: o.Tokens, log: o.Log, mux: http.NewServeMux()}
+	if _, err := h.hashes(); err != nil {
+		return nil, err
+	}
+	h.routes(o.CloudKey)
+	return h, nil
 }
 
 type server struct {
-	d     Domain
-	log   *slog.Logger
-	token [sha256.Size]byte
-	mux   *http.ServeMux
+	cloud  *cloud.Service // itself: it is all that this API is about, and tests have the real one
+	tokens func() ([]string, error)
+	log    *slog.Logger
+	mux    *http.ServeMux
 }
 
-// ServeHTTP lets in whoever has the token; the hashes are compared, so that
-// neither the length nor the first wrong byte shows in the time it takes.
+// hashes are those of the tokens that are good now.
+func (s *server) hashes() (all [][sha256.Size]byte, err error) {
+	tokens, err := s.tokens()
+	if err != nil {
+		return nil, fmt.Errorf("admin: tokens: %w", err)
+	}
+	for i, t := range tokens {
+		if len(t) < MinToken {
+			return nil, fmt.Errorf("admin: token %d: got %d bytes, want at least %d", i+1, len(t), MinToken)
+		}
+		all = append(all, sha256.Sum256([]byte(t)))
+	}
+	if len(all) == 0 {
+		return nil, errors.New("admin: tokens: got none, want at least one")
+	}
+	return all, nil
+}
+
+// ServeHTTP lets in who has a token.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	bearer, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	shown := sha256.Sum256([]byte(bearer))
-	if subtle.ConstantTimeCompare(shown[:], s.token[:]) != 1 {
+	hashes, err := s.hashes()
+	if err != nil {
+		s.log.ErrorContext(r.Context(), "nobody can administer", "err", err)
+		write(w, http.StatusServiceUnavailable, problem{"admin: the cloud cannot read its admin tokens; see the cloud's log"})
+		return
+	}
+	if !knows(r.Header.Get("Authorization"), hashes) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="latchkey admin"`)
-		write(w, http.StatusUnauthorized, problem{"the bearer token is missing or wrong"})
+		write(w, http.StatusUnauthorized, problem{`admin: the token is missing or wrong: want "Authorization: Bearer TOKEN"`})
+		return
+	}
+	if !utf8.ValidString(r.URL.Path) {
+		write(w, http.StatusBadRequest, problem{fmt.Sprintf("admin: path %q: want UTF-8", r.URL.Path)})
+		return
+	}
+	h, pattern := s.mux.Handler(r)
+	if pattern == "" {
+		s.noRoute(w, r, h)
 		return
 	}
 	s.mux.ServeHTTP(w, r)
 }
 
+// knows compares hashes, so that neither the length nor the first wrong byte
+// shows in the time it takes. The scheme's name is in any case (RFC 9110 §11.1).
+func knows(header string, hashes [][sha256.Size]byte) bool {
+	scheme, token, _ := strings.Cut(header, " ")
+	shown := sha256.Sum256([]byte(token))
+	found := 0
+	for _, h := range hashes {
+		found |= subtle.ConstantTimeCompare(shown[:], h[:])
+	}
+	return found == 1 && strings.EqualFold(scheme, "Bearer")
+}
+
+// noRoute answers in JSON what the mux answers in words: h is its own.
+func (s *server) noRoute(w http.ResponseWriter, r *http.Request, h http.Handler) {
+	silent := &codeOnly{ResponseWriter: w, code: http.StatusNotFound}
+	h.ServeHTTP(silent, r)
+	p := problem{fmt.Sprintf("admin: %s: there is no such path", r.URL.Path)}
+	if silent.code == http.StatusMethodNotAllowed {
+		p = problem{fmt.Sprintf("admin: %s: got %s, want %s", r.URL.Path, r.Method, w.Header().Get("Allow"))}
+	}
+	write(w, silent.code, p)
+}
+
+// A codeOnly keeps the status of an answer, and its headers, and drops the rest.
+type codeOnly struct {
+	http.ResponseWriter
+	code int
+}
+
+func (c *codeOnly) WriteHeader(code int)        { c.code = code }
+func (c *codeOnly) Write(b []byte) (int, error) { return len(b), nil }
+
+// A problem is the body of a refusal.
 type problem struct {
 	Error string `json:"error"`
+}
+
+// A created is the answer to a call that made v.
+type created struct{ v any }
+
+// A page is the answer to a call for part of a list.
+type page struct {
+	v    any
+	next string // what the next part's query is; empty: there is no more
 }
 
 // on serves one route: run's value is the answer, nil is 204.
@@ -127,11 +162,20 @@ func (s *server) on(pattern string, run func(r *http.Request) (any, error)) {
 	s.mux.HandleFunc(method+" "+Prefix+path, func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		v, err := run(r)
-		switch {
-		case err != nil:
+		if err != nil {
 			s.refuse(w, r, err)
-		case v == nil:
+			return
+		}
+		switch v := v.(type) {
+		case nil:
 			w.WriteHeader(http.StatusNoContent)
+		case created:
+			write(w, http.StatusCreated, v.v)
+		case page:
+			if v.next != "" {
+				w.Header().Set("Link", "<?"+v.next+`>; rel="next"`) // RFC 8288; relative to this call's URL
+			}
+			write(w, http.StatusOK, v.v)
 		default:
 			write(w, http.StatusOK, v)
 		}
@@ -139,21 +183,23 @@ func (s *server) on(pattern string, run func(r *http.Request) (any, error)) {
 }
 
 func (s *server) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	code := http.StatusInternalServerError
+	code, text := http.StatusInternalServerError, err.Error()
 	if errors.Is(err, cloud.ErrNotFound) {
-		code = http.StatusNotFound
+		code, text = http.StatusNotFound, fmt.Sprintf("admin: %s %s: not found", r.Method, r.URL.Path)
 	} else if _, ok := errors.AsType[*cloud.Invalid](err); ok {
 		code = http.StatusBadRequest
 	} else if _, ok := errors.AsType[*cloud.Conflict](err); ok {
 		code = http.StatusConflict
 	} else if b, ok := errors.AsType[*badRequest](err); ok {
 		code = b.code
-	}
-	if code == http.StatusInternalServerError {
+	} else if r.Context().Err() != nil { // the caller has gone, or the cloud stops
+		code, text = http.StatusServiceUnavailable, "admin: the call was broken off; nothing was changed"
+	} else {
+		// The path has ids in it; the query may have a card number.
 		s.log.ErrorContext(r.Context(), "admin call", "method", r.Method, "path", r.URL.Path, "err", err)
-		err = errors.New("the call could not be carried out; see the cloud's log")
+		text = "admin: the call could not be carried out; see the cloud's log"
 	}
-	write(w, code, problem{err.Error()})
+	write(w, code, problem{text})
 }
 
 func write(w http.ResponseWriter, code int, v any) {
@@ -161,73 +207,12 @@ func write(w http.ResponseWriter, code int, v any) {
 	if err := json.NewEncoder(&b).Encode(v); err != nil {
 		code = http.StatusInternalServerError
 		b.Reset()
-		b.WriteString(`{"error":"the answer could not be written"}`)
+		b.WriteString(`{"error":"admin: the answer could not be written"}` + "\n")
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
-	w.Write(b.Bytes())
+	w.Write(b.Bytes()) // a caller who has gone is no trouble of ours
 }
-
-// A badRequest is a call that was refused before it reached the domain.
-type badRequest struct {
-	code int
-	text string
-}
-
-func (e *badRequest) Error() string { return e.text }
-
-// read decodes the body into v. Unknown keys are refused: a mistyped "grants"
-// would otherwise take everybody's access.
-func read(r *http.Request, v any) error {
-	dec := json.NewDecoder(r.Body)
-	dec.DisallowUnknownFields()
-	err := dec.Decode(v)
-	if err == nil {
-		if _, more := dec.Token(); !errors.Is(more, io.EOF) {
-			err = errors.New("more than one JSON value")
-		}
-	}
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return &badRequest{http.StatusRequestEntityTooLarge, fmt.Sprintf("admin: body: want %d bytes at most", maxBody)}
-	}
-	if err != nil {
-		return &badRequest{http.StatusBadRequest, fmt.Sprintf("admin: body at byte %d: %v", dec.InputOffset(), err)}
-	}
-	return nil
-}
-
-// number reads a query parameter; absent is otherwise.
-func number(r *http.Request, name string, otherwise uint64) (uint64, error) {
-	s := r.URL.Query().Get(name)
-	if s == "" {
-		return otherwise, nil
-	}
-	n, err := strconv.ParseUint(s, 10, 64)
-	if err != nil {
-		return 0, &badRequest{http.StatusBadRequest, fmt.Sprintf("admin: %s=%q: want a whole number", name, s)}
-	}
-	return n, nil
-}
-
-func limit(r *http.Request, otherwise uint64) (int, error) {
-	n, err := number(r, "limit", otherwise)
-	if err == nil && (n < 1 || n > maxPage) {
-		err = &badRequest{http.StatusBadRequest, fmt.Sprintf("admin: limit=%d: want 1 to %d", n, maxPage)}
-	}
-	return int(n), err
-}
-
-// list makes JSON's [] of an empty list.
-func list[T any](l []T, err error) (any, error) {
-	if l == nil {
-		l = []T{}
-	}
-	return l, err
-}
-
-func one[T any](v T, err error) (any, error) { return v, err }
-
-func nothing(err error) (any, error) { return nil, err }

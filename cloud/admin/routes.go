@@ -1,20 +1,32 @@
 package admin
 
 import (
-	"fmt"
+	"math"
 	"net/http"
-	"time"
 
 	"latchkey/access"
 	"latchkey/cloud"
-	"latchkey/delta"
+)
+
+// The longest pages that the domain gives.
+const (
+	mostPeople  = 500
+	mostEntries = 1000
+)
+
+// Where things stand.
+const (
+	atOrg    = "/orgs/{org}"
+	atSite   = atOrg + "/properties/{site}"
+	atPeople = atOrg + "/people"
+	atPerson = atPeople + "/{id}"
 )
 
 // routes is the whole API in one place.
 func (s *server) routes(cloudKey string) {
 	s.on("GET /cloud-key", func(*http.Request) (any, error) { return map[string]string{"key": cloudKey}, nil })
 	s.orgRoutes()
-	s.siteRoutes()
+	s.propertyRoutes()
 	s.ruleRoutes()
 	s.peopleRoutes()
 	s.viewRoutes()
@@ -24,113 +36,105 @@ func org(r *http.Request) string  { return r.PathValue("org") }
 func site(r *http.Request) string { return r.PathValue("site") }
 func id(r *http.Request) string   { return r.PathValue("id") }
 
+// list makes JSON's [] of an empty list.
+func list[T any](l []T, err error) (any, error) {
+	if l == nil {
+		l = []T{}
+	}
+	return l, err
+}
+
+func one[T any](v T, err error) (any, error)  { return v, err }
+func made[T any](v T, err error) (any, error) { return created{v}, err }
+func nothing(err error) (any, error)          { return nil, err }
+
+type newOrg struct {
+	ID      string        `json:"id"`
+	Name    string        `json:"name"`
+	Profile cloud.Profile `json:"profile"`
+}
+
+type newToken struct {
+	Label string `json:"label"`
+}
+
+// A shownToken is a token with its secret, which is shown this once.
+type shownToken struct {
+	cloud.Token
+	Secret string `json:"token"`
+}
+
 func (s *server) orgRoutes() {
-	s.on("GET /orgs", func(r *http.Request) (any, error) { return list(s.d.Orgs(r.Context())) })
-	s.on("GET /orgs/{org}", func(r *http.Request) (any, error) { return one(s.d.Org(r.Context(), org(r))) })
-	s.on("POST /orgs", func(r *http.Request) (any, error) {
-		var in struct {
-			ID      string        `json:"id"`
-			Name    string        `json:"name"`
-			Profile cloud.Profile `json:"profile"`
-		}
-		if err := read(r, &in); err != nil {
-			return nil, err
-		}
-		return one(s.d.CreateOrg(r.Context(), bySystem, cloud.Org{ID: in.ID, Name: in.Name, Profile: in.Profile}))
+	s.on("GET /orgs", func(r *http.Request) (any, error) { return list(s.cloud.Orgs(r.Context())) })
+	s.on("POST /orgs", with(func(r *http.Request, in newOrg) (any, error) {
+		return made(s.cloud.CreateOrg(r.Context(), byAdmin, cloud.Org{ID: in.ID, Name: in.Name, Profile: in.Profile}))
+	}))
+	s.on("GET "+atOrg, func(r *http.Request) (any, error) { return one(s.cloud.Org(r.Context(), org(r))) })
+	s.on("PATCH "+atOrg, with(func(r *http.Request, in cloud.OrgPatch) (any, error) {
+		return one(s.cloud.PatchOrg(r.Context(), byAdmin, org(r), in))
+	}))
+	s.on("GET "+atOrg+"/tokens", func(r *http.Request) (any, error) { return list(s.cloud.Tokens(r.Context(), org(r))) })
+	s.on("POST "+atOrg+"/tokens", with(func(r *http.Request, in newToken) (any, error) {
+		t, secret, err := s.cloud.CreateToken(r.Context(), byAdmin, org(r), in.Label)
+		return made(shownToken{t, secret}, err)
+	}))
+	s.on("DELETE "+atOrg+"/tokens/{id}", func(r *http.Request) (any, error) {
+		return nothing(s.cloud.DeleteToken(r.Context(), byAdmin, org(r), id(r)))
 	})
-	s.on("PATCH /orgs/{org}", func(r *http.Request) (any, error) {
-		var in cloud.OrgPatch
-		if err := read(r, &in); err != nil {
-			return nil, err
-		}
-		return one(s.d.PatchOrg(r.Context(), bySystem, org(r), in))
-	})
-	s.on("GET /orgs/{org}/tokens", func(r *http.Request) (any, error) { return list(s.d.Tokens(r.Context(), org(r))) })
-	s.on("POST /orgs/{org}/tokens", func(r *http.Request) (any, error) {
-		var in struct {
-			Label string `json:"label"`
-		}
-		if err := read(r, &in); err != nil {
-			return nil, err
-		}
-		t, secret, err := s.d.CreateToken(r.Context(), bySystem, org(r), in.Label)
-		return struct {
-			cloud.Token
-			Secret string `json:"token"` // shown this once
-		}{t, secret}, err
-	})
-	s.on("DELETE /orgs/{org}/tokens/{id}", func(r *http.Request) (any, error) {
-		return nothing(s.d.DeleteToken(r.Context(), bySystem, org(r), id(r)))
-	})
-	s.on("GET /orgs/{org}/badge-types", func(r *http.Request) (any, error) { return list(s.d.BadgeTypes(r.Context(), org(r))) })
-	s.on("PUT /orgs/{org}/badge-types/{id}", func(r *http.Request) (any, error) {
-		var in cloud.BadgeType
-		if err := read(r, &in); err != nil {
-			return nil, err
-		}
+	s.on("GET "+atOrg+"/badge-types", func(r *http.Request) (any, error) { return list(s.cloud.BadgeTypes(r.Context(), org(r))) })
+	s.on("PUT "+atOrg+"/badge-types/{id}", with(func(r *http.Request, in cloud.BadgeType) (any, error) {
 		in.ID = id(r)
-		return one(s.d.PutBadgeType(r.Context(), bySystem, org(r), in))
-	})
-	s.on("DELETE /orgs/{org}/badge-types/{id}", func(r *http.Request) (any, error) {
-		return nothing(s.d.DeleteBadgeType(r.Context(), bySystem, org(r), id(r)))
+		return one(s.cloud.PutBadgeType(r.Context(), byAdmin, org(r), in))
+	}))
+	s.on("DELETE "+atOrg+"/badge-types/{id}", func(r *http.Request) (any, error) {
+		return nothing(s.cloud.DeleteBadgeType(r.Context(), byAdmin, org(r), id(r)))
 	})
 }
 
-func (s *server) siteRoutes() {
-	const at = "/orgs/{org}/properties/{site}"
-	s.on("GET /orgs/{org}/properties", func(r *http.Request) (any, error) { return list(s.d.Properties(r.Context(), org(r))) })
-	s.on("GET "+at, func(r *http.Request) (any, error) { return one(s.d.Property(r.Context(), org(r), site(r))) })
-	s.on("PUT "+at, func(r *http.Request) (any, error) {
-		var in struct {
-			Name   string   `json:"name"`
-			Key    string   `json:"key"`
-			Wallet bool     `json:"wallet"`
-			Pilot  []string `json:"pilot_groups"`
-		}
-		if err := read(r, &in); err != nil {
-			return nil, err
-		}
+// A propertyBody is what an administrator says of a property.
+type propertyBody struct {
+	Name   string   `json:"name"`
+	Key    string   `json:"key"` // absent keeps the one that is there
+	Wallet bool     `json:"wallet"`
+	Pilot  []string `json:"pilot_groups"`
+}
+
+func (s *server) propertyRoutes() {
+	s.on("GET "+atOrg+"/properties", func(r *http.Request) (any, error) { return list(s.cloud.Properties(r.Context(), org(r))) })
+	s.on("GET "+atSite, func(r *http.Request) (any, error) { return one(s.cloud.Property(r.Context(), org(r), site(r))) })
+	s.on("PUT "+atSite, with(func(r *http.Request, in propertyBody) (any, error) {
 		p := cloud.Property{ID: site(r), Name: in.Name, Key: in.Key, Wallet: in.Wallet, Pilot: in.Pilot}
-		return one(s.d.PutProperty(r.Context(), bySystem, org(r), p))
+		return one(s.cloud.PutProperty(r.Context(), byAdmin, org(r), p))
+	}))
+	s.on("DELETE "+atSite, func(r *http.Request) (any, error) {
+		return nothing(s.cloud.DeleteProperty(r.Context(), byAdmin, org(r), site(r)))
 	})
-	s.on("DELETE "+at, func(r *http.Request) (any, error) {
-		return nothing(s.d.DeleteProperty(r.Context(), bySystem, org(r), site(r)))
-	})
-	s.on("GET "+at+"/doors", func(r *http.Request) (any, error) { return list(s.d.Doors(r.Context(), org(r), site(r))) })
-	s.on("PUT "+at+"/doors/{id}", func(r *http.Request) (any, error) {
-		var in access.Door
-		if err := read(r, &in); err != nil {
-			return nil, err
-		}
+
+	s.on("GET "+atSite+"/doors", func(r *http.Request) (any, error) { return list(s.cloud.Doors(r.Context(), org(r), site(r))) })
+	s.on("PUT "+atSite+"/doors/{id}", with(func(r *http.Request, in access.Door) (any, error) {
 		in.ID = id(r)
-		return one(s.d.PutDoor(r.Context(), bySystem, org(r), site(r), in))
+		return one(s.cloud.PutDoor(r.Context(), byAdmin, org(r), site(r), in))
+	}))
+	s.on("DELETE "+atSite+"/doors/{id}", func(r *http.Request) (any, error) {
+		return nothing(s.cloud.DeleteDoor(r.Context(), byAdmin, org(r), site(r), id(r)))
 	})
-	s.on("DELETE "+at+"/doors/{id}", func(r *http.Request) (any, error) {
-		return nothing(s.d.DeleteDoor(r.Context(), bySystem, org(r), site(r), id(r)))
-	})
-	s.on("GET "+at+"/groups", func(r *http.Request) (any, error) { return list(s.d.AccessGroups(r.Context(), org(r), site(r))) })
-	s.on("PUT "+at+"/groups/{id}", func(r *http.Request) (any, error) {
-		var in cloud.AccessGroup
-		if err := read(r, &in); err != nil {
-			return nil, err
-		}
+
+	s.on("GET "+atSite+"/groups", func(r *http.Request) (any, error) { return list(s.cloud.AccessGroups(r.Context(), org(r), site(r))) })
+	s.on("PUT "+atSite+"/groups/{id}", with(func(r *http.Request, in cloud.AccessGroup) (any, error) {
 		in.ID = id(r)
-		return one(s.d.PutAccessGroup(r.Context(), bySystem, org(r), site(r), in))
+		return one(s.cloud.PutAccessGroup(r.Context(), byAdmin, org(r), site(r), in))
+	}))
+	s.on("DELETE "+atSite+"/groups/{id}", func(r *http.Request) (any, error) {
+		return nothing(s.cloud.DeleteAccessGroup(r.Context(), byAdmin, org(r), site(r), id(r)))
 	})
-	s.on("DELETE "+at+"/groups/{id}", func(r *http.Request) (any, error) {
-		return nothing(s.d.DeleteAccessGroup(r.Context(), bySystem, org(r), site(r), id(r)))
-	})
-	s.on("GET "+at+"/schedules", func(r *http.Request) (any, error) { return list(s.d.Schedules(r.Context(), org(r), site(r))) })
-	s.on("PUT "+at+"/schedules/{id}", func(r *http.Request) (any, error) {
-		var in access.Schedule
-		if err := read(r, &in); err != nil {
-			return nil, err
-		}
+
+	s.on("GET "+atSite+"/schedules", func(r *http.Request) (any, error) { return list(s.cloud.Schedules(r.Context(), org(r), site(r))) })
+	s.on("PUT "+atSite+"/schedules/{id}", with(func(r *http.Request, in access.Schedule) (any, error) {
 		in.ID = id(r)
-		return one(s.d.PutSchedule(r.Context(), bySystem, org(r), site(r), in))
-	})
-	s.on("DELETE "+at+"/schedules/{id}", func(r *http.Request) (any, error) {
-		return nothing(s.d.DeleteSchedule(r.Context(), bySystem, org(r), site(r), id(r)))
+		return one(s.cloud.PutSchedule(r.Context(), byAdmin, org(r), site(r), in))
+	}))
+	s.on("DELETE "+atSite+"/schedules/{id}", func(r *http.Request) (any, error) {
+		return nothing(s.cloud.DeleteSchedule(r.Context(), byAdmin, org(r), site(r), id(r)))
 	})
 }
 
@@ -146,185 +150,117 @@ type ruleBody struct {
 	OnlyNew    bool              `json:"only_new"`
 }
 
-func readRule(r *http.Request) (cloud.Rule, error) {
-	var in ruleBody
-	if err := read(r, &in); err != nil {
-		return cloud.Rule{}, err
-	}
-	if in.Match == "" {
-		in.Match = cloud.MatchAll
+func (b ruleBody) rule(id string) cloud.Rule {
+	if b.Match == "" {
+		b.Match = cloud.MatchAll
 	}
 	return cloud.Rule{
-		ID: id(r), Name: in.Name, Enabled: in.Enabled == nil || *in.Enabled, Match: in.Match, Conditions: in.Conditions,
-		Groups: in.Groups, Role: in.Role, Mobile: in.Mobile, OnlyNew: in.OnlyNew,
-	}, nil
+		ID: id, Name: b.Name, Enabled: b.Enabled == nil || *b.Enabled, Match: b.Match, Conditions: b.Conditions,
+		Groups: b.Groups, Role: b.Role, Mobile: b.Mobile, OnlyNew: b.OnlyNew,
+	}
+}
+
+type ruleOrder struct {
+	IDs []string `json:"ids"`
 }
 
 func (s *server) ruleRoutes() {
-	const at = "/orgs/{org}/properties/{site}/rules"
-	s.on("GET "+at, func(r *http.Request) (any, error) { return list(s.d.Rules(r.Context(), org(r), site(r))) })
-	s.on("POST "+at, func(r *http.Request) (any, error) {
-		in, err := readRule(r)
-		if err != nil {
-			return nil, err
-		}
-		return one(s.d.CreateRule(r.Context(), bySystem, org(r), site(r), in))
-	})
-	s.on("POST "+at+"/order", func(r *http.Request) (any, error) {
-		var in struct {
-			IDs []string `json:"ids"`
-		}
-		if err := read(r, &in); err != nil {
-			return nil, err
-		}
-		return list(s.d.OrderRules(r.Context(), bySystem, org(r), site(r), in.IDs))
-	})
-	s.on("PUT "+at+"/{id}", func(r *http.Request) (any, error) {
-		in, err := readRule(r)
-		if err != nil {
-			return nil, err
-		}
-		return one(s.d.PutRule(r.Context(), bySystem, org(r), site(r), in))
-	})
+	const at = atSite + "/rules"
+	s.on("GET "+at, func(r *http.Request) (any, error) { return list(s.cloud.Rules(r.Context(), org(r), site(r))) })
+	s.on("POST "+at, with(func(r *http.Request, in ruleBody) (any, error) {
+		return made(s.cloud.CreateRule(r.Context(), byAdmin, org(r), site(r), in.rule("")))
+	}))
+	s.on("POST "+at+"/order", with(func(r *http.Request, in ruleOrder) (any, error) {
+		return list(s.cloud.OrderRules(r.Context(), byAdmin, org(r), site(r), in.IDs))
+	}))
+	s.on("PUT "+at+"/{id}", with(func(r *http.Request, in ruleBody) (any, error) {
+		return one(s.cloud.PutRule(r.Context(), byAdmin, org(r), site(r), in.rule(id(r))))
+	}))
 	s.on("DELETE "+at+"/{id}", func(r *http.Request) (any, error) {
-		return nothing(s.d.DeleteRule(r.Context(), bySystem, org(r), site(r), id(r)))
+		return nothing(s.cloud.DeleteRule(r.Context(), byAdmin, org(r), site(r), id(r)))
 	})
 }
 
 func (s *server) peopleRoutes() {
-	const at = "/orgs/{org}/people"
-	s.on("GET "+at, func(r *http.Request) (any, error) {
-		n, err := limit(r, 100)
-		if err != nil {
+	s.on("GET "+atPeople, s.people)
+	s.on("POST "+atPeople, with(func(r *http.Request, in cloud.NewPerson) (any, error) {
+		return made(s.cloud.CreatePerson(r.Context(), byAdmin, org(r), in))
+	}))
+	s.on("GET "+atPerson, func(r *http.Request) (any, error) { return one(s.cloud.Person(r.Context(), org(r), id(r))) })
+	s.on("PATCH "+atPerson, with(func(r *http.Request, in cloud.PersonPatch) (any, error) {
+		return one(s.cloud.PatchPerson(r.Context(), byAdmin, org(r), id(r), in))
+	}))
+	s.on("DELETE "+atPerson, func(r *http.Request) (any, error) {
+		return nothing(s.cloud.DeletePerson(r.Context(), byAdmin, org(r), id(r)))
+	})
+	s.on("POST "+atPerson+"/cards", with(func(r *http.Request, in cloud.NewCard) (any, error) {
+		return made(s.cloud.AddCard(r.Context(), byAdmin, org(r), id(r), in))
+	}))
+	s.on("PATCH "+atOrg+"/cards/{id}", with(func(r *http.Request, in cloud.CardPatch) (any, error) {
+		return one(s.cloud.PatchCard(r.Context(), byAdmin, org(r), id(r), in))
+	}))
+	s.on("DELETE "+atOrg+"/cards/{id}", func(r *http.Request) (any, error) {
+		return nothing(s.cloud.DeleteCard(r.Context(), byAdmin, org(r), id(r)))
+	})
+	s.on("PUT "+atPerson+"/groups/{site}/{group}", func(r *http.Request) (any, error) {
+		return nothing(s.cloud.AddMembership(r.Context(), byAdmin, org(r), id(r), site(r), r.PathValue("group")))
+	})
+	s.on("DELETE "+atPerson+"/groups/{site}/{group}", func(r *http.Request) (any, error) {
+		return nothing(s.cloud.RemoveMembership(r.Context(), byAdmin, org(r), id(r), site(r), r.PathValue("group")))
+	})
+	s.on("GET "+atOrg+"/directory-groups", func(r *http.Request) (any, error) {
+		if _, err := s.cloud.Org(r.Context(), org(r)); err != nil {
 			return nil, err
 		}
-		q := cloud.PeopleQuery{Search: r.URL.Query().Get("search"), After: r.URL.Query().Get("after"), Limit: min(n, 500)}
-		return list(s.d.People(r.Context(), org(r), q))
-	})
-	s.on("GET "+at+"/{id}", func(r *http.Request) (any, error) { return one(s.d.Person(r.Context(), org(r), id(r))) })
-	s.on("POST "+at, func(r *http.Request) (any, error) {
-		var in cloud.NewPerson
-		if err := read(r, &in); err != nil {
-			return nil, err
-		}
-		return one(s.d.CreatePerson(r.Context(), bySystem, org(r), in))
-	})
-	s.on("PATCH "+at+"/{id}", func(r *http.Request) (any, error) {
-		var in cloud.PersonPatch
-		if err := read(r, &in); err != nil {
-			return nil, err
-		}
-		return one(s.d.PatchPerson(r.Context(), bySystem, org(r), id(r), in))
-	})
-	s.on("DELETE "+at+"/{id}", func(r *http.Request) (any, error) {
-		return nothing(s.d.DeletePerson(r.Context(), bySystem, org(r), id(r)))
-	})
-	s.on("POST "+at+"/{id}/cards", func(r *http.Request) (any, error) {
-		var in cloud.NewCard
-		if err := read(r, &in); err != nil {
-			return nil, err
-		}
-		return one(s.d.AddCard(r.Context(), bySystem, org(r), id(r), in))
-	})
-	s.on("PATCH /orgs/{org}/cards/{id}", func(r *http.Request) (any, error) {
-		var in cloud.CardPatch
-		if err := read(r, &in); err != nil {
-			return nil, err
-		}
-		return one(s.d.PatchCard(r.Context(), bySystem, org(r), id(r), in))
-	})
-	s.on("DELETE /orgs/{org}/cards/{id}", func(r *http.Request) (any, error) {
-		return nothing(s.d.DeleteCard(r.Context(), bySystem, org(r), id(r)))
-	})
-	s.on("PUT "+at+"/{id}/groups/{site}/{group}", func(r *http.Request) (any, error) {
-		return nothing(s.d.AddMembership(r.Context(), bySystem, org(r), id(r), site(r), r.PathValue("group")))
-	})
-	s.on("DELETE "+at+"/{id}/groups/{site}/{group}", func(r *http.Request) (any, error) {
-		return nothing(s.d.RemoveMembership(r.Context(), bySystem, org(r), id(r), site(r), r.PathValue("group")))
-	})
-	s.on("GET /orgs/{org}/directory-groups", func(r *http.Request) (any, error) {
-		return list(s.d.DirectoryGroups(r.Context(), org(r)))
+		return list(s.cloud.DirectoryGroups(r.Context(), org(r)))
 	})
 }
 
-// A LogEntry is one delta of a site's log, as an administrator may see it:
-// what changed, and never the records themselves, which have the cards in them.
-type LogEntry struct {
-	Epoch   uint32       `json:"epoch"`
-	Seq     uint64       `json:"seq"`
-	At      time.Time    `json:"at"`
-	Prev    delta.Hash   `json:"prev"`
-	Hash    delta.Hash   `json:"hash"` // of this entry's payload: the next one's prev
-	Digest  delta.Digest `json:"digest"`
-	Deny    []access.Ref `json:"deny"`
-	Changes []LogChange  `json:"changes"`
-}
-
-// A LogChange names one record that was put or deleted.
-type LogChange struct {
-	Op string `json:"op"`
-	access.Ref
-}
-
-func logEntries(payloads [][]byte) ([]LogEntry, error) {
-	entries := []LogEntry{}
-	for _, p := range payloads {
-		m, err := delta.Decode(p)
-		if err != nil {
-			return nil, err
-		}
-		d, ok := m.(*delta.Delta)
-		if !ok {
-			return nil, fmt.Errorf("admin: a %T in a site's log: want a delta", m)
-		}
-		e := LogEntry{Epoch: d.Epoch, Seq: d.Seq, At: d.At, Prev: d.Prev, Hash: delta.HashOf(p), Digest: d.Digest, Deny: d.Deny}
-		for _, c := range d.Changes {
-			e.Changes = append(e.Changes, LogChange{c.Op, c.Ref})
-		}
-		entries = append(entries, e)
+func (s *server) people(r *http.Request) (any, error) {
+	q := queryOf(r)
+	want := cloud.PeopleQuery{Search: q.text("search"), After: q.text("after"), Limit: q.limit(mostPeople)}
+	if err := q.check(); err != nil {
+		return nil, err
 	}
-	return entries, nil
+	people, err := s.cloud.People(r.Context(), org(r), want)
+	return part(q, people, err, want.Limit, "after", func(p cloud.Person) any { return p.ID })
 }
 
 func (s *server) viewRoutes() {
-	const at = "/orgs/{org}/properties/{site}"
-	s.on("GET "+at+"/status", func(r *http.Request) (any, error) { return one(s.d.SiteStatus(r.Context(), org(r), site(r))) })
-	s.on("GET "+at+"/log", func(r *http.Request) (any, error) {
-		epoch, err := number(r, "epoch", 0)
-		if err != nil {
+	s.on("GET "+atSite+"/status", func(r *http.Request) (any, error) { return one(s.cloud.SiteStatus(r.Context(), org(r), site(r))) })
+	s.on("GET "+atSite+"/log", s.siteLog)
+	s.on("GET "+atSite+"/events", func(r *http.Request) (any, error) {
+		q := queryOf(r)
+		after, limit := q.number("after", 0, math.MaxInt64), q.limit(mostEntries)
+		if err := q.check(); err != nil {
 			return nil, err
 		}
-		after, err := number(r, "after", 0)
-		if err != nil {
-			return nil, err
-		}
-		n, err := limit(r, 100)
-		if err != nil {
-			return nil, err
-		}
-		payloads, err := s.d.SiteLog(r.Context(), org(r), site(r), uint32(epoch), after, n)
-		if err != nil {
-			return nil, err
-		}
-		entries, err := logEntries(payloads)
-		return map[string]any{"entries": entries}, err
+		events, err := s.cloud.SiteEvents(r.Context(), org(r), site(r), after, limit)
+		return part(q, events, err, limit, "after", func(e cloud.SiteEvent) any { return e.Pos })
 	})
-	s.on("GET "+at+"/events", func(r *http.Request) (any, error) {
-		after, err := number(r, "after", 0)
-		if err != nil {
+	s.on("GET "+atOrg+"/audit", func(r *http.Request) (any, error) {
+		q := queryOf(r)
+		before, limit := q.text("before"), q.limit(mostEntries)
+		if err := q.check(); err != nil {
 			return nil, err
 		}
-		n, err := limit(r, 100)
-		if err != nil {
-			return nil, err
-		}
-		return list(s.d.SiteEvents(r.Context(), org(r), site(r), after, n))
+		entries, err := s.cloud.Audit(r.Context(), org(r), before, limit)
+		return part(q, entries, err, limit, "before", func(e cloud.AuditEntry) any { return e.ID })
 	})
-	s.on("GET /orgs/{org}/audit", func(r *http.Request) (any, error) {
-		n, err := limit(r, 100)
-		if err != nil {
-			return nil, err
-		}
-		return list(s.d.Audit(r.Context(), org(r), r.URL.Query().Get("before"), n))
-	})
+}
+
+// part is a page of a list. A full one has a next: what the parameter name
+// then is comes from its last entry.
+func part[T any](q *query, l []T, err error, limit int, name string, of func(last T) any) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	p := page{v: l}
+	if l == nil {
+		p.v = []T{}
+	}
+	if len(l) >= limit {
+		p.next = q.next(name, of(l[len(l)-1]))
+	}
+	return p, nil
 }
