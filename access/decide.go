@@ -130,13 +130,20 @@ const allDoors = "*"
 func (x *Index) Posture(door string) string { return x.PostureAt(door, time.Now()) }
 
 // PostureAt returns the mode in force at a door at that instant: the most
-// restrictive one of all origins, for the door or for all doors.
+// restrictive one of all origins, for the door or for all doors. A lockdown of
+// all doors holds for a door that is not known too. But no door is unlocked
+// that is not known or is blocked, nor before SetReady(true): the record that
+// locks it may be one of those that are missing.
 func (x *Index) PostureAt(id string, at time.Time) string {
 	d := x.doors[id]
 	if d == nil {
-		d = &door{} // what holds for all doors holds for one that is not known
+		d = &door{}
 	}
-	return x.mode(d, at.Unix())
+	mode := x.mode(d, at.Unix())
+	if mode == ModeUnlocked && (!x.ready || !d.has || d.blocked) {
+		return ModeNormal
+	}
+	return mode
 }
 
 func (x *Index) mode(d *door, now int64) string {

@@ -24,11 +24,87 @@ type Entitlement struct {
 // A grant whose schedule is missing, blocked or cannot be worked out opens
 // nothing and is left out. Before SetReady(true) there are no entitlements; a
 // caller must not take that for an empty table.
-func (x *Index) Entitlements(doors []string) []Entitlement {
-	if !x.ready {
-		return nil
+func (x *Index) Entitlements(doors []string) []Entitlement { return x.Roster(doors).Entitlements() }
+
+// A Roster is what Entitlements makes its list of. Nothing of it changes with
+// the Index, so that whoever guards the Index guards it for the walk alone and
+// not for sorting and copying, which take longer.
+type Roster struct {
+	rows []rosterRow                    // in no order
+	open map[string]map[string][]string // what people may open, by their kind and groups
+}
+
+type rosterRow struct {
+	credential *credential // Put makes a new one rather than change its record
+	open       map[string][]string
+}
+
+// Schedules returns the IDs of all schedules that the roster names, sorted.
+func (r *Roster) Schedules() (ids []string) {
+	for _, open := range r.open {
+		for _, schedules := range open {
+			ids = append(ids, schedules...)
+		}
 	}
-	// What a group gives, by group: far fewer than people.
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// Entitlements is the list: see Index.Entitlements. It may be called without
+// the Index's guard, once.
+func (r *Roster) Entitlements() []Entitlement {
+	slices.SortFunc(r.rows, func(a, b rosterRow) int { return strings.Compare(a.credential.ID, b.credential.ID) })
+	all := make([]Entitlement, len(r.rows))
+	for i, row := range r.rows {
+		all[i] = Entitlement{row.credential.Credential, row.open}
+	}
+	return all
+}
+
+// Roster is the part of Entitlements that needs the Index.
+func (x *Index) Roster(doors []string) *Roster {
+	// Most people share their groups with others, so each combination is worked
+	// out once.
+	r := &Roster{open: map[string]map[string][]string{}}
+	if !x.ready {
+		return r
+	}
+	given := x.given(doors)
+	var key []byte
+	var useful []*group
+	for _, c := range x.credentials {
+		p := c.person
+		if c.blocked || p.blocked || !c.active || c.Bits.Len() == 0 || !p.active {
+			continue
+		}
+		useful = useful[:0]
+		for _, g := range p.groups {
+			if given[g] != nil {
+				useful = append(useful, g)
+			}
+		}
+		if len(useful) == 0 {
+			continue
+		}
+		slices.SortFunc(useful, func(a, b *group) int { return strings.Compare(a.ID, b.ID) })
+		key = append(key[:0], p.Kind...)
+		for _, g := range useful {
+			key = append(append(key, 0), g.ID...)
+		}
+		open, ok := r.open[string(key)]
+		if !ok {
+			open = combine(p, useful, given)
+			r.open[string(key)] = open
+		}
+		if len(open) > 0 {
+			r.rows = append(r.rows, rosterRow{c, open})
+		}
+	}
+	return r
+}
+
+// given is what groups give at these doors: far fewer than there are people.
+func (x *Index) given(doors []string) map[*group]map[*door][]*grant {
 	given := map[*group]map[*door][]*grant{}
 	for _, id := range doors {
 		d := x.doors[id]
@@ -50,51 +126,7 @@ func (x *Index) Entitlements(doors []string) []Entitlement {
 			}
 		}
 	}
-
-	// Most people share their groups with others, so each combination is worked
-	// out once.
-	made := map[string]map[string][]string{}
-	var key []byte
-	var useful []*group
-	type pair struct { // sorted instead of the much larger Entitlement
-		c    *credential
-		open map[string][]string
-	}
-	var pairs []pair
-	for _, c := range x.credentials {
-		p := c.person
-		if c.blocked || p.blocked || !c.active || c.Bits.Len() == 0 || !p.active {
-			continue
-		}
-		useful = useful[:0]
-		for _, g := range p.groups {
-			if given[g] != nil {
-				useful = append(useful, g)
-			}
-		}
-		if len(useful) == 0 {
-			continue
-		}
-		slices.SortFunc(useful, func(a, b *group) int { return strings.Compare(a.ID, b.ID) })
-		key = append(key[:0], p.Kind...)
-		for _, g := range useful {
-			key = append(append(key, 0), g.ID...)
-		}
-		open, ok := made[string(key)]
-		if !ok {
-			open = combine(p, useful, given)
-			made[string(key)] = open
-		}
-		if len(open) > 0 {
-			pairs = append(pairs, pair{c, open})
-		}
-	}
-	slices.SortFunc(pairs, func(a, b pair) int { return strings.Compare(a.c.ID, b.c.ID) })
-	all := make([]Entitlement, len(pairs))
-	for i, p := range pairs {
-		all[i] = Entitlement{p.c.Credential, p.open}
-	}
-	return all
+	return given
 }
 
 // combine joins what groups give to p.

@@ -146,6 +146,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	return err
 }
 
+// Now is the time that decisions are held against: see clock.
+func (a *Agent) Now() time.Time { return a.clock.now() }
+
 func (a *Agent) taskStarts(name string) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()

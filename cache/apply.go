@@ -118,8 +118,8 @@ func (db *DB) Apply(ctx context.Context, d *delta.Delta, hash delta.Hash) (err e
 		return fmt.Errorf("cache: apply %d/%d: %w", d.Epoch, d.Seq, err)
 	}
 
-	db.mu.Lock()
-	defer db.mu.Unlock()
+	db.lockIndex()
+	defer db.unlockIndex()
 	for _, s := range steps {
 		if s.record != nil {
 			db.index.Put(s.record)
@@ -303,17 +303,17 @@ func (db *DB) Block(ctx context.Context, epoch uint32, seq uint64, refs []access
 	if err != nil {
 		// The disk may be full, and a revocation cannot wait for it: it holds
 		// in memory at once, and the caller is told that it is not durable.
-		db.mu.Lock()
+		db.lockIndex()
 		for ref := range fresh {
 			db.loose[ref] = at
 			db.index.Block(ref)
 		}
 		db.changed()
-		db.mu.Unlock()
+		db.unlockIndex()
 		return fmt.Errorf("cache: block %d refs of %d/%d (held in memory only): %w", len(fresh), epoch, seq, err)
 	}
-	db.mu.Lock()
-	defer db.mu.Unlock()
+	db.lockIndex()
+	defer db.unlockIndex()
 	for ref := range fresh {
 		db.blocked[ref] = at
 		delete(db.loose, ref)

@@ -101,12 +101,18 @@ type DB struct {
 	seal *sealer
 
 	// staging serialises Stage and Swap, writing whatever changes the state.
-	// Where both are held, staging comes first.
+	// Locks are taken in the order in which they stand here.
 	staging sync.Mutex
 	writing sync.Mutex
 
+	// survey guards the index, besides mu: whoever changes it holds both, so
+	// either is enough to read it. A long reader takes survey alone. Were it to
+	// take mu, a commit that waits for it would keep every card at a door
+	// waiting too, because a waiting writer goes before later readers.
+	survey sync.RWMutex
+
 	// mu guards what follows. state, blocked and box are written with writing
-	// held as well.
+	// held as well. Nobody holds it while waiting for the disk.
 	mu          sync.RWMutex
 	index       *access.Index
 	state       state
@@ -255,11 +261,36 @@ func (db *DB) Damaged() string {
 }
 
 // View calls f with the index, which f must not change, keep or use after it
-// returned. Changes wait for f, so f must be short and must not call db.
+// returned. Changes wait for f, and other Views wait for those changes, so f
+// must be short and must not call db.
 func (db *DB) View(f func(*access.Index)) {
 	db.mu.RLock()
 	defer db.mu.RUnlock()
 	f(db.index)
+}
+
+// Survey is View for who looks at much of the index: changes wait for f, and
+// Views do not. held is where the state stands that f sees, the zero Head where
+// it is not verified (see Held). f must not call Survey, nor what changes db.
+func (db *DB) Survey(f func(x *access.Index, held delta.Head)) {
+	db.survey.RLock()
+	defer db.survey.RUnlock()
+	db.mu.RLock()
+	x, held := db.index, db.held()
+	db.mu.RUnlock()
+	f(x, held)
+}
+
+// lockIndex is called with writing held by whoever is about to change the
+// index, or what it stands for.
+func (db *DB) lockIndex() {
+	db.survey.Lock()
+	db.mu.Lock()
+}
+
+func (db *DB) unlockIndex() {
+	db.mu.Unlock()
+	db.survey.Unlock()
 }
 
 // Changes returns a number that grows with each change of what View and Ready
@@ -297,6 +328,7 @@ type Stats struct {
 
 // Stats returns the counts as they are now.
 func (db *DB) Stats() Stats {
+	bytes := size(db.file.path) // asks the disk, so not with mu held
 	db.mu.RLock()
 	defer db.mu.RUnlock()
 	return Stats{
@@ -304,8 +336,8 @@ func (db *DB) Stats() Stats {
 		Records: db.records, Quarantined: db.quarantined, Blocked: len(db.blocked), Verified: db.verified,
 		Snapshot: db.stageID, PartsHere: db.stageParts[0], Parts: db.stageParts[1],
 		Applied: db.applied, Refused: db.refused,
-		Bytes:    size(db.file.path),
-		Problems: append([]string(nil), db.problems...),
+		Bytes:    bytes,
+		Problems: slices.Clone(db.problems),
 	}
 }
 

@@ -318,7 +318,7 @@ func (db *DB) load(ctx context.Context) error {
 			return err
 		}
 	}
-	db.mu.Lock()
+	db.lockIndex()
 	db.index, db.state, db.box, db.blocked = p.index, p.state, p.box, p.blocked
 	db.records, db.quarantined = p.records, p.quarantined
 	for ref := range db.loose {
@@ -331,7 +331,7 @@ func (db *DB) load(ctx context.Context) error {
 		db.verified = db.opts.Now()
 		db.changed()
 	}
-	db.mu.Unlock()
+	db.unlockIndex()
 	if fault != "" {
 		db.problem(fault)
 	}

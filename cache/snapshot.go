@@ -270,8 +270,8 @@ func (db *DB) swap(ctx context.Context, s stage, p *picture) error {
 		p.index.Block(ref)
 	}
 	p.index.SetReady(true)
-	db.mu.Lock()
-	defer db.mu.Unlock()
+	db.lockIndex()
+	defer db.unlockIndex()
 	for ref, at := range db.loose {
 		if next.at().before(at) {
 			p.index.Block(ref)

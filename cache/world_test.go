@@ -49,6 +49,14 @@ func put(r access.Record) delta.Change { return must(delta.Put(r)) }
 
 // publish appends one delta to the stream.
 func (w *world) publish(deny []access.Ref, changes ...delta.Change) *delta.Delta {
+	d := w.next(deny, changes...)
+	w.deltas = append(w.deltas, d)
+	w.states = append(w.states, maps.Clone(w.records))
+	return d
+}
+
+// next is publish that does not keep the delta and the state that it makes.
+func (w *world) next(deny []access.Ref, changes ...delta.Change) *delta.Delta {
 	last := w.heads[len(w.heads)-1]
 	digest := last.Digest
 	for _, c := range changes {
@@ -62,9 +70,7 @@ func (w *world) publish(deny []access.Ref, changes ...delta.Change) *delta.Delta
 		}
 	}
 	d := &delta.Delta{Epoch: w.epoch, Seq: last.Seq + 1, Prev: last.Hash, Digest: digest, Deny: deny, Changes: changes}
-	w.deltas = append(w.deltas, d)
 	w.heads = append(w.heads, delta.Head{Epoch: w.epoch, Seq: d.Seq, Hash: hashOf(d), Digest: digest})
-	w.states = append(w.states, maps.Clone(w.records))
 	return d
 }
 

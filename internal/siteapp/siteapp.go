@@ -71,6 +71,7 @@ func Run(ctx context.Context, cfg *agent.Config, formats *wiegand.Catalogue, w i
 	if err != nil {
 		return err
 	}
+	wants.now = site.Now
 	page, err := statuspage.Handler(site, statuspage.Options{
 		Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}), Hosts: cfg.Status.Hosts, Log: log,
 	})

@@ -107,6 +107,28 @@ func TestWantedIsWhatTheDoorsNeed(t *testing.T) {
 	}
 }
 
+// A machine that starts in 1970 must not leave a door unlocked whose time was
+// up before: modes are held against the agent's clock, which knows better.
+func TestModesEndByTheAgentsClock(t *testing.T) {
+	db := open(t)
+	head := fill(t, db, 1)
+	open := must(delta.Put(access.Posture{Scope: "dock", Origin: "cloud", Mode: access.ModeUnlocked, Until: time.Now().Add(time.Hour).Unix()}))
+	d := &delta.Delta{Epoch: head.Epoch, Seq: head.Seq + 1, Prev: head.Hash, Digest: head.Digest, Changes: []delta.Change{open}}
+	d.Digest.Add(open.Ref, open.Record)
+	if err := db.Apply(t.Context(), d, delta.Hash{5}); err != nil {
+		t.Fatal(err)
+	}
+	w := newWants(db)
+	w.watch([]string{"dock"})
+	if got := w.wanted([]string{"dock"}).Postures["dock"]; got != access.ModeUnlocked || w.modes()["dock"] != got {
+		t.Errorf("in its hour: %q", got)
+	}
+	w.now = func() time.Time { return time.Now().Add(2 * time.Hour) }
+	if got := w.wanted([]string{"dock"}).Postures["dock"]; got != access.ModeNormal || w.modes()["dock"] != got {
+		t.Errorf("past its hour by the agent's clock: %q", got)
+	}
+}
+
 // A change that comes alone is told at once; many are told together.
 func TestChangesAreToldTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

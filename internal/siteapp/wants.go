@@ -9,13 +9,14 @@ import (
 	"latchkey/access"
 	"latchkey/cache"
 	"latchkey/controller"
+	"latchkey/delta"
 )
 
 // After drivers were told of a change they are left alone for four times as long
-// as it took to work out what they want, from wantsLeast to wantsMost: while
-// that is worked out no change can enter the cache. So a change that comes alone
-// is told at once, and changes that come without pause are told together; on a
-// site with 250,000 cards, where it takes 0.4 s, five times a second at the most.
+// as it took to look at what they want, from wantsLeast to wantsMost: meanwhile
+// changes wait to enter the cache (cards at doors do not). So a change that
+// comes alone is told at once, and changes that come without pause are told
+// together; on a site with 250,000 cards five times a second at the most.
 const (
 	wantsLeast = 5 * time.Millisecond
 	wantsMost  = 200 * time.Millisecond
@@ -27,7 +28,8 @@ const (
 // wants tells the drivers of table controllers what their doors want of them.
 type wants struct {
 	db    *cache.DB
-	doors []string // of all table controllers; set before run
+	doors []string         // of all table controllers; set before run
+	now   func() time.Time // the clock that decisions are held against; set before run
 
 	working sync.Mutex // one driver at a time walks the index
 
@@ -37,7 +39,9 @@ type wants struct {
 	cost    time.Duration // of the last look at what one controller's doors want
 }
 
-func newWants(db *cache.DB) *wants { return &wants{db: db, wait: make(chan struct{})} }
+func newWants(db *cache.DB) *wants {
+	return &wants{db: db, now: time.Now, wait: make(chan struct{})}
+}
 
 // watch makes the modes of these doors count as something to tell. It is
 // called before run.
@@ -52,7 +56,7 @@ func (w *wants) run(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		_, changed := w.db.Changes() // before the drivers look: what changes meanwhile is told again
-		modes := w.postures(w.doors)
+		modes := w.modes()
 		w.tell()
 		select {
 		case <-ctx.Done():
@@ -66,7 +70,7 @@ func (w *wants) run(ctx context.Context) {
 			case <-changed:
 				again = true
 			case <-tick.C:
-				again = !maps.Equal(modes, w.postures(w.doors))
+				again = !maps.Equal(modes, w.modes())
 			}
 		}
 	}
@@ -100,45 +104,46 @@ func (w *wants) changes() (uint64, <-chan struct{}) {
 }
 
 // wanted is what a controller with these doors should hold now. A state that is
-// not verified any more is nothing to push: not Ready. The head is read before
-// the rest, so it may be older than that, which costs a second look, and never
-// newer, which would prove too much.
-func (w *wants) wanted(doors []string) controller.Wanted {
+// not verified, or not any more, is nothing to push: not Ready.
+func (w *wants) wanted(doors []string) (wanted controller.Wanted) {
 	w.working.Lock()
 	defer w.working.Unlock()
-	began := time.Now()
-	defer func() { w.took(time.Since(began)) }()
-	held := w.db.Held()
-	wanted := controller.Wanted{Epoch: held.Epoch, Seq: held.Seq, Ready: held.Epoch != 0}
-	if !wanted.Ready {
-		return wanted
-	}
-	wanted.Schedules = map[string]access.Schedule{}
-	w.db.View(func(x *access.Index) {
-		wanted.Entitlements = x.Entitlements(doors)
-		for _, e := range wanted.Entitlements {
-			for _, ids := range e.Doors {
-				for _, id := range ids {
-					if _, ok := wanted.Schedules[id]; ok {
-						continue
-					}
-					if s, ok := x.Schedule(id); ok {
-						wanted.Schedules[id] = s
-					}
-				}
+	var roster *access.Roster
+	at := w.now()
+	w.db.Survey(func(x *access.Index, held delta.Head) {
+		// In here, because only what keeps changes waiting counts.
+		began := time.Now()
+		defer func() { w.took(time.Since(began)) }()
+		wanted.Epoch, wanted.Seq, wanted.Ready = held.Epoch, held.Seq, held.Epoch != 0
+		if !wanted.Ready {
+			return
+		}
+		roster = x.Roster(doors)
+		wanted.Schedules = map[string]access.Schedule{}
+		for _, id := range roster.Schedules() {
+			if s, ok := x.Schedule(id); ok {
+				wanted.Schedules[id] = s
 			}
 		}
+		wanted.Postures = postures(x, doors, at)
 	})
-	wanted.Postures = w.postures(doors)
+	if wanted.Ready {
+		wanted.Entitlements = roster.Entitlements()
+	}
 	return wanted
 }
 
-func (w *wants) postures(doors []string) map[string]string {
+// modes are those of all table controllers' doors now.
+func (w *wants) modes() (modes map[string]string) {
+	at := w.now()
+	w.db.View(func(x *access.Index) { modes = postures(x, w.doors, at) })
+	return modes
+}
+
+func postures(x *access.Index, doors []string, at time.Time) map[string]string {
 	modes := make(map[string]string, len(doors))
-	w.db.View(func(x *access.Index) {
-		for _, id := range doors {
-			modes[id] = x.Posture(id)
-		}
-	})
+	for _, id := range doors {
+		modes[id] = x.PostureAt(id, at)
+	}
 	return modes
 }

@@ -1,0 +1,67 @@
+package cache
+
+import (
+	"runtime"
+	"testing"
+
+	"latchkey/access"
+	"latchkey/delta"
+)
+
+// TestDecisionsDoNotWaitForSurveys: while somebody looks at the whole index and
+// a commit waits for that, cards are still decided on. (With one lock they
+// would not be: a waiting writer goes before later readers.)
+func TestDecisionsDoNotWaitForSurveys(t *testing.T) {
+	t.Parallel()
+	w := newWorld(epoch)
+	w.publish(nil, building(people)...)
+	db := open(t, options(t))
+	fill(t, db, w, "s", 1)
+	d := w.publish(nil, put(personOf(0, access.StateInactive)))
+	before, _ := db.Changes()
+	applied := make(chan error, 1)
+	db.Survey(func(x *access.Index, held delta.Head) {
+		if held != w.heads[1] {
+			t.Errorf("held %+v, want %+v", held, w.heads[1])
+		}
+		go func() { applied <- db.Apply(t.Context(), d, hashOf(d)) }()
+		for db.survey.TryRLock() { // until the commit stands and waits for us
+			db.survey.RUnlock()
+			runtime.Gosched()
+		}
+		if !decide(db, 0, 0).Granted || !decide(db, 1, 1).Granted {
+			t.Error("no decision beside a survey")
+		}
+		if now, _ := db.Changes(); now != before || db.Held() != held {
+			t.Error("the index changed under a survey")
+		}
+		if n := len(x.Entitlements([]string{"d0"})); n == 0 {
+			t.Error("the survey sees nobody")
+		}
+	})
+	if err := <-applied; err != nil {
+		t.Fatal(err)
+	}
+	if got := decide(db, 0, 0).Reason; got != access.PersonInactive || db.Held() != w.heads[2] {
+		t.Errorf("after the survey: %q at %d, want the change", got, db.Held().Seq)
+	}
+}
+
+// TestSurveyOfADamagedState: what is not verified must not be taken for a list
+// to push, however many cards it still has.
+func TestSurveyOfADamagedState(t *testing.T) {
+	t.Parallel()
+	w := newWorld(epoch)
+	w.publish(nil, building(people)...)
+	db := open(t, options(t))
+	fill(t, db, w, "s", 1)
+	db.verifyFailed(ErrDamaged)
+	db.Survey(func(x *access.Index, held delta.Head) {
+		if held != (delta.Head{}) {
+			t.Errorf("held %+v, want nothing to push", held)
+		}
+		if len(x.Entitlements([]string{"d0"})) == 0 {
+			t.Error("the doors lost what was left")
+		}
+	})
+}
