@@ -595,16 +595,16 @@ func (s *Service) DeleteAccessGroup(ctx context.Context, by Actor, org, site, id
 		for _, person := range owners {
 			w.people[person] = true
 		}
-		// What a frozen property holds on to must not give the group again once
-		// there is another of its name.
-		outcomes, err := w.tx.Outcomes(owners)
+		// What a frozen property holds on to, or is still to be written, must not
+		// give the group again once there is another of its name.
+		outcomes, err := w.tx.SiteOutcomes(site)
 		if err != nil {
 			return err
 		}
 		for _, o := range outcomes {
 			n := len(o.Groups)
 			o.Groups = slices.DeleteFunc(o.Groups, func(g string) bool { return g == id })
-			if o.Site != site || len(o.Groups) == n {
+			if len(o.Groups) == n {
 				continue
 			}
 			if err := w.tx.PutOutcome(o); err != nil {

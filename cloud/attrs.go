@@ -169,9 +169,10 @@ func normalise(old, next map[string]any, replace bool) {
 	}
 	settleNulls(old, next, replace)
 	if replace {
-		// A profile push carries no status, and the identity of a user is not
-		// cleared by a body that leaves it out.
-		for _, key := range []string{"active", "externalId"} {
+		// A profile push carries no status, the identity of a user is not cleared
+		// by a body that leaves it out, and a user of key cabinets alone does not
+		// come to open doors by it.
+		for _, key := range []string{"active", "externalId", "userType"} {
 			if v, ok := old[key]; ok && next[key] == nil {
 				next[key] = v
 			}
@@ -183,6 +184,21 @@ func normalise(old, next map[string]any, replace bool) {
 		}
 		if len(ext) == 0 {
 			delete(next, EnterpriseURN)
+		}
+	}
+}
+
+// merge puts into next what old has and next does not speak of.
+func merge(next, old map[string]any) {
+	for key, was := range old {
+		v, sent := next[key]
+		if !sent {
+			next[key] = was
+			continue
+		}
+		have, ok := v.(map[string]any)
+		if was, wasMap := was.(map[string]any); ok && wasMap {
+			merge(have, was)
 		}
 	}
 }
@@ -326,9 +342,6 @@ func flatten(attrs map[string]any) map[string]string {
 // secret says whether the attribute at path may name a card or a code.
 func secret(path string) bool {
 	p := fold(path)
-	if i := strings.LastIndexAny(p, ":"); i >= 0 {
-		p = p[i+1:]
-	}
 	for _, word := range []string{"card", "badge", "password", "pin", "credential", "facility"} {
 		if strings.Contains(p, word) {
 			return true
@@ -337,11 +350,18 @@ func secret(path string) bool {
 	return false
 }
 
+// maxShown is how much of a value people see, in bytes: a photo in an attribute
+// is not for the audit trail.
+const maxShown = 1024
+
 // shown is the value at path as people may see it: what may name a card or a
 // secret is masked.
 func shown(path, value string) string {
-	if secret(path) {
+	switch {
+	case secret(path):
 		return maskNumber(value)
+	case len(value) > maxShown:
+		return strings.ToValidUTF8(value[:maxShown], "") + "…"
 	}
 	return value
 }

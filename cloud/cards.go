@@ -16,7 +16,9 @@ const cardAttr = EnterpriseURN + ":cardNumber"
 // be used is set aside.
 //
 // The older directory-made card goes in the same transaction as the new one
-// comes (REQUIREMENTS K4); cards made by hand are never touched (K5).
+// comes (REQUIREMENTS K4); cards made by hand are never touched (K5). A card
+// that an admin deleted comes back with a changed number alone: not with
+// another spelling of it, and not because the directory left it out once (K9).
 func (w *work) directoryCard(p *PersonRow, lenient bool) error {
 	raw := strings.TrimSpace(p.CardNumber)
 	cards, err := w.tx.Cards([]string{p.ID})
@@ -41,14 +43,20 @@ func (w *work) directoryCard(p *PersonRow, lenient bool) error {
 		return err
 	}
 	if reason != "" {
-		if !lenient && raw != p.CardLast {
+		if !lenient {
 			return &Invalid{ScimType: InvalidValue, Attr: cardAttr, Detail: "the card number " + reason}
 		}
-		if err := w.dropCards(cards); err != nil {
-			return err
+		p.CardText = "the card number " + reason
+		if p.CardState != CardDeleted {
+			p.CardLast, p.CardState = raw, CardSetAside
 		}
-		p.CardLast, p.CardState, p.CardText = raw, CardSetAside, "the card number "+reason
-		return nil
+		return w.dropCards(cards)
+	}
+	if p.CardState == CardDeleted && !linked {
+		if was, bad := parseNumber(w.s.formats, badge, p.CardLast); bad == nil && was.Bits == n.Bits {
+			p.CardLast, p.CardText = raw, textDeleted
+			return nil
+		}
 	}
 	p.CardLast, p.CardState, p.CardText = raw, CardIssued, ""
 	same := func(c Card) bool { return c.Bits == n.Bits }
@@ -71,10 +79,22 @@ func (w *work) directoryCard(p *PersonRow, lenient bool) error {
 	return w.tx.PutCard(card)
 }
 
+// Why there is no card of the number that the directory sends.
+const (
+	textDeleted   = "an admin deleted the card of this number; a changed number makes a new one"
+	textSuspended = "the card of this number was suspended when the directory removed it; a changed number makes a new one"
+)
+
 // noNumber does what the organisation wants once the directory has no number
 // for p any more (REQUIREMENTS K6).
 func (w *work) noNumber(p *PersonRow, cards []Card) error {
+	suspended := func(c Card) bool { return c.Status == access.CredentialSuspended }
 	switch {
+	case p.CardState == CardDeleted:
+	case w.org.CardRemoval == RemovalRevoke && slices.ContainsFunc(cards, suspended):
+		// Or the same number would come back active, which an admin stopped.
+		p.CardState, p.CardText = CardDeleted, textSuspended
+		return w.dropCards(cards)
 	case w.org.CardRemoval == RemovalRevoke:
 		p.CardLast, p.CardState, p.CardText = "", CardNone, ""
 		return w.dropCards(cards)

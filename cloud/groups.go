@@ -78,7 +78,7 @@ func (s *Service) Groups(ctx context.Context, c Caller, q Query) (groups []Group
 // that is no user yet counts once there is a user of that id.
 func (s *Service) CreateGroup(ctx context.Context, c Caller, attrs map[string]any, members []string) (Group, error) {
 	var g Group
-	err := s.update(ctx, c.Org, act{by: c.actor(), what: "create group", name: text(attrs["displayName"])}, func(w *work) error {
+	err := s.directory(ctx, c, act{what: "create group", name: text(attrs["displayName"])}, func(w *work) error {
 		next, err := clone(attrs)
 		if err != nil {
 			return err
@@ -106,7 +106,7 @@ func (s *Service) CreateGroup(ctx context.Context, c Caller, attrs map[string]an
 // *Invalid, *Conflict, and whatever edit returns.
 func (s *Service) UpdateGroup(ctx context.Context, c Caller, id, ifMatch string, edit func(*GroupEdit) error) (Group, error) {
 	var g Group
-	err := s.update(ctx, c.Org, act{by: c.actor(), what: "update group", object: id}, func(w *work) error {
+	err := s.directory(ctx, c, act{what: "update group", object: id}, func(w *work) error {
 		row, err := w.tx.Group(c.Org, id)
 		if err != nil {
 			return err
@@ -266,7 +266,7 @@ func (w *work) rebind(change func(displayName, id string) string) error {
 // gave them. A rule that was bound to it waits again for a group of the name
 // that it was given.
 func (s *Service) DeleteGroup(ctx context.Context, c Caller, id, ifMatch string) error {
-	return s.update(ctx, c.Org, act{by: c.actor(), what: "delete group", object: id}, func(w *work) error {
+	return s.directory(ctx, c, act{what: "delete group", object: id}, func(w *work) error {
 		row, err := w.tx.Group(c.Org, id)
 		if err != nil {
 			return err

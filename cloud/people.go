@@ -249,6 +249,9 @@ func (s *Service) AddCard(ctx context.Context, by Actor, org, person string, n N
 			return err
 		}
 		w.act.name = row.Name
+		if err := w.roomForCard(person); err != nil {
+			return err
+		}
 		badge, err := w.badge(n.BadgeType)
 		if err != nil {
 			return err
@@ -280,6 +283,19 @@ func (s *Service) AddCard(ctx context.Context, by Actor, org, person string, n N
 		return w.tx.PutCard(card)
 	})
 	return card, err
+}
+
+// roomForCard refuses more cards by hand than a person's message holds.
+func (w *work) roomForCard(person string) error {
+	cards, err := w.tx.Cards([]string{person})
+	if err != nil {
+		return err
+	}
+	cards = slices.DeleteFunc(cards, func(c Card) bool { return c.Origin != OriginManual })
+	if len(cards) >= maxCards {
+		return invalid("number", "the person has %d cards made by hand; want at most %d", len(cards), maxCards)
+	}
+	return nil
 }
 
 func checkCard(c Card) error {
@@ -347,7 +363,7 @@ func (s *Service) DeleteCard(ctx context.Context, by Actor, org, id string) erro
 		case card.Origin == OriginDirectory && row.CardState == CardKept:
 			row.CardState, row.CardText = CardNone, ""
 		case card.Origin == OriginDirectory, linked:
-			row.CardState, row.CardText = CardDeleted, "an admin deleted the card of this number; a changed number makes a new one"
+			row.CardState, row.CardText = CardDeleted, textDeleted
 		default:
 			return nil
 		}
@@ -394,7 +410,23 @@ func (s *Service) membership(ctx context.Context, by Actor, org, person, site, g
 		if !slices.ContainsFunc(groups, func(it Item) bool { return it.ID == group }) {
 			return ErrNotFound
 		}
+		if err := w.roomForGroup(m); err != nil {
+			return err
+		}
 		w.note("group "+site+"/"+group, nil, "member")
 		return w.tx.PutManualMember(m)
 	})
+}
+
+// roomForGroup refuses more memberships by hand than a person's message holds.
+func (w *work) roomForGroup(m ManualMember) error {
+	all, err := w.tx.ManualMembers([]string{m.Person})
+	if err != nil {
+		return err
+	}
+	others := slices.DeleteFunc(all, func(o ManualMember) bool { return o.Site != m.Site || o == m })
+	if len(others) >= maxManualGroups {
+		return invalid("group", "the person is in %d groups of this property by hand; want at most %d", len(others), maxManualGroups)
+	}
+	return nil
 }

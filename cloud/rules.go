@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"latchkey/access"
 )
@@ -125,7 +126,7 @@ func desired(v *siteView, p *personView, o Outcome) []access.Record {
 		return nil
 	}
 	records := []access.Record{access.Person{
-		ID: p.ID, Name: p.Name, State: p.State(), Kind: p.Kind, Role: o.Role,
+		ID: p.ID, Name: label(p.Name), State: p.State(), Kind: p.Kind, Role: o.Role,
 		BLE: o.BLE, Wallet: o.Wallet && v.Wallet,
 	}}
 	given := map[string]bool{}
@@ -141,6 +142,20 @@ func desired(v *siteView, p *personView, o Outcome) []access.Record {
 		records = append(records, c.credential())
 	}
 	return records
+}
+
+// label is name as sites show it: one line of at most maxName bytes. What a
+// directory calls a person must never keep a message from fitting.
+func label(name string) string {
+	clean := strings.ToValidUTF8(name[:min(len(name), 4*maxName)], "")
+	clean = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, clean)
+	clean = strings.Join(strings.Fields(clean), " ")
+	return strings.ToValidUTF8(clean[:min(len(clean), maxName)], "") // no half rune
 }
 
 // checkRule refuses a rule that could never mean what it says.
@@ -184,11 +199,15 @@ func checkRule(r *Rule, groups map[string]bool, wallet bool) error {
 	return nil
 }
 
-// Limits of what an admin may say.
+// Limits of what an admin may say. All changes of one person at one site are
+// one message; by these it holds the worst of them, which is 64 groups of a
+// rule making place for 64 others, or all cards and groups coming at once.
 const (
-	maxName       = 256 // bytes
-	maxRuleGroups = 64  // so that a person's records fit one message
-	maxConditions = 64
+	maxName         = 256 // bytes
+	maxRuleGroups   = 64
+	maxManualGroups = 128 // of one person at one site
+	maxCards        = 32  // of one person, besides the directory's
+	maxConditions   = 64
 )
 
 // bind ties the conditions of r that name a group to the group's id. Those

@@ -14,12 +14,39 @@ import (
 // A Caller is a directory that showed its token.
 type Caller struct {
 	Org     string
-	Token   string // the token's id
+	Token   string // the token's id; empty where the cloud itself reads the directory
 	Client  string // User-Agent; set by the HTTP layer
 	Profile Profile
 }
 
-func (c Caller) actor() Actor { return Actor("directory, token " + c.Token) }
+func (c Caller) actor() Actor {
+	if c.Token == "" {
+		return "directory"
+	}
+	return Actor("directory, token " + c.Token)
+}
+
+// directory is update for what a directory asks. Between showing its token and
+// here a request may have taken as long as its body took to come in: what was
+// switched off or deleted meanwhile changes nothing any more (REQUIREMENTS D1).
+func (s *Service) directory(ctx context.Context, c Caller, a act, f func(*work) error) error {
+	a.by = c.actor()
+	return s.update(ctx, c.Org, a, func(w *work) error {
+		if c.Token == "" { // not SCIM: the cloud itself reads a directory
+			return f(w)
+		}
+		if !w.org.SCIMEnabled {
+			return ErrSCIMDisabled
+		}
+		switch _, err := w.tx.Token(c.Org, c.Token); {
+		case errors.Is(err, ErrNotFound):
+			return ErrToken
+		case err != nil:
+			return err
+		}
+		return f(w)
+	})
+}
 
 // A User is a person as SCIM sees one. Attrs is the SCIM document in canonical
 // spelling, extension URNs as keys with nested maps, without id, meta,
@@ -261,7 +288,7 @@ func (s *Service) Users(ctx context.Context, c Caller, q Query) (users []User, t
 // means it; what the body leaves out stays then.
 func (s *Service) CreateUser(ctx context.Context, c Caller, attrs map[string]any) (User, error) {
 	var u User
-	err := s.update(ctx, c.Org, act{by: c.actor(), what: "create user", name: text(attrs["userName"])}, func(w *work) error {
+	err := s.directory(ctx, c, act{what: "create user", name: text(attrs["userName"])}, func(w *work) error {
 		next, err := clone(attrs)
 		if err != nil {
 			return err
@@ -274,11 +301,7 @@ func (s *Service) CreateUser(ctx context.Context, c Caller, attrs map[string]any
 			if err != nil {
 				return err
 			}
-			for k, v := range was {
-				if _, sent := next[k]; !sent {
-					next[k] = v
-				}
-			}
+			merge(next, was)
 			if _, sent := attrs["active"]; !sent {
 				next["active"] = true
 			}
@@ -313,7 +336,8 @@ func (w *work) revivable(externalID string) (*PersonRow, error) {
 	if err != nil || len(rows) == 0 || rows[0].Active {
 		return nil, err
 	}
-	return &rows[0], nil
+	row, err := w.tx.Person(w.org.ID, rows[0].ID) // with its addresses
+	return &row, err
 }
 
 // UpdateUser changes a user by edit, which gets the document and returns what
@@ -323,7 +347,7 @@ func (w *work) revivable(externalID string) (*PersonRow, error) {
 // whatever edit returns.
 func (s *Service) UpdateUser(ctx context.Context, c Caller, id, ifMatch string, replace bool, edit func(attrs map[string]any) (map[string]any, error)) (User, error) {
 	var u User
-	err := s.update(ctx, c.Org, act{by: c.actor(), what: "update user", object: id}, func(w *work) error {
+	err := s.directory(ctx, c, act{what: "update user", object: id}, func(w *work) error {
 		row, err := scimPerson(w.tx, c.Org, id)
 		if err != nil {
 			return err
@@ -355,12 +379,12 @@ func (s *Service) UpdateUser(ctx context.Context, c Caller, id, ifMatch string, 
 }
 
 // putUser stores next as the document of row, which held old (nil: a new user),
-// and lets cards and sites follow.
+// and lets cards and sites follow. One who is to be inactive is made so
+// whatever else is wrong with card number, userName or externalId.
 func (w *work) putUser(row *PersonRow, old, next map[string]any) (User, error) {
 	before := *row
 	created := old == nil
-	userName := strings.TrimSpace(text(next["userName"]))
-	if userName == "" {
+	if strings.TrimSpace(text(next["userName"])) == "" {
 		return User{}, &Invalid{ScimType: InvalidValue, Attr: "userName", Detail: "is required"}
 	}
 	active, ok := activeOf(next)
@@ -368,30 +392,48 @@ func (w *work) putUser(row *PersonRow, old, next map[string]any) (User, error) {
 		return User{}, &Invalid{ScimType: InvalidValue, Attr: "active", Detail: "want true or false"}
 	}
 	next["active"] = active
-	row.Issues = slices.DeleteFunc(slices.Clone(row.Issues), func(i Issue) bool { return i.Attr == "userType" })
+	row.Issues = nil
+	stays := func(attr, text string) { // the directory's value is reported and not taken
+		row.Issues = append(row.Issues, Issue{Attr: attr, Text: text})
+		delete(next, attr)
+		if was, had := old[attr]; had {
+			next[attr] = was
+		}
+	}
 	kind, ok := kindOf(next)
 	switch {
 	case !ok && created:
 		return User{}, &Invalid{ScimType: InvalidValue, Attr: "userType", Detail: "want FULL or SMARTBOX"}
 	case !ok:
-		row.Issues = append(row.Issues, Issue{Attr: "userType", Text: "the directory sent a value that is neither FULL nor SMARTBOX; the old one stays"})
+		stays("userType", "the directory sent a value that is neither FULL nor SMARTBOX; the old one stays")
 		kind = before.Kind
-		delete(next, "userType")
-		if was, had := old["userType"]; had {
-			next["userType"] = was
+	}
+	for _, attr := range []string{"userName", "externalId"} {
+		value := text(next[attr])
+		if attr == "userName" {
+			value = strings.TrimSpace(value)
+		}
+		other, err := w.holder(attr, value, row.ID)
+		switch {
+		case err != nil:
+			return User{}, err
+		case other == "":
+		case created || active:
+			return User{}, &Conflict{Attr: attr, Value: value, ID: other}
+		default:
+			stays(attr, "the directory sent a value that is another user's; the old one stays")
 		}
 	}
 	raw, ok := cardOf(next)
 	if !ok {
 		return User{}, &Invalid{ScimType: InvalidValue, Attr: cardAttr, Detail: "the card number is no text"}
 	}
-	row.UserName, row.ExternalID, row.Name = userName, text(next["externalId"]), nameOf(next)
+	row.UserName, row.ExternalID, row.Name = strings.TrimSpace(text(next["userName"])), text(next["externalId"]), nameOf(next)
 	row.Active, row.Kind, row.CardNumber = active, kind, raw
 	row.Manager, row.Emails = managerOf(next), emailsOf(next)
-	if err := w.unique(row); err != nil {
-		return User{}, err
-	}
-	if err := w.directoryCard(row, !created && !active); err != nil {
+	// A request that says nothing new about the number is not refused for it.
+	sameNumber := strings.TrimSpace(raw) == strings.TrimSpace(before.CardNumber)
+	if err := w.directoryCard(row, !created && (!active || sameNumber)); err != nil {
 		return User{}, err
 	}
 	doc, err := encodeAttrs(next)
@@ -423,29 +465,25 @@ func samePerson(a, b PersonRow) bool {
 		a.Suspended == b.Suspended && slices.Equal(a.Issues, b.Issues)
 }
 
-// unique refuses a userName or an externalId that another user has.
-func (w *work) unique(row *PersonRow) error {
-	for _, t := range []Term{{"userName", row.UserName}, {"externalId", row.ExternalID}} {
-		if t.Value == "" {
-			continue
-		}
-		rows, err := w.tx.FindPeople(find(w.org.ID, []Term{t}), 0, 2)
-		if err != nil {
-			return err
-		}
-		for _, other := range rows {
-			if other.ID != row.ID {
-				return &Conflict{Attr: t.Attr, Value: t.Value, ID: other.ID}
-			}
+// holder is the id of another user than self whose attr is value, empty where
+// there is none.
+func (w *work) holder(attr, value, self string) (id string, err error) {
+	if value == "" {
+		return "", nil
+	}
+	rows, err := w.tx.FindPeople(find(w.org.ID, []Term{{attr, value}}), 0, 2)
+	for _, other := range rows {
+		if other.ID != self {
+			id = other.ID
 		}
 	}
-	return nil
+	return id, err
 }
 
 // DeleteUser removes a user with cards, memberships and what sites hold:
 // ErrNotFound, ErrPrecondition.
 func (s *Service) DeleteUser(ctx context.Context, c Caller, id, ifMatch string) error {
-	return s.update(ctx, c.Org, act{by: c.actor(), what: "delete user", object: id}, func(w *work) error {
+	return s.directory(ctx, c, act{what: "delete user", object: id}, func(w *work) error {
 		row, err := scimPerson(w.tx, c.Org, id)
 		if err != nil {
 			return err

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"latchkey/access"
 	"latchkey/delta"
@@ -42,8 +44,21 @@ func (e *edit) size() int {
 	return n
 }
 
-// quoted is at most what the texts of r take as JSON.
-func quoted(r access.Ref) int { return len(r.Kind) + 6*len(r.Key) }
+// quoted is what the texts of r take as JSON, in bytes.
+func quoted(r access.Ref) int {
+	n := len(r.Kind)
+	for _, c := range r.Key {
+		switch {
+		case c < ' ', c == '<', c == '>', c == '&', c == '\u2028', c == '\u2029', c == utf8.RuneError:
+			n += len(`\u0000`)
+		case c == '"', c == '\\':
+			n += 2
+		default:
+			n += utf8.RuneLen(c)
+		}
+	}
+	return n
+}
 
 // loses says whether e takes access away.
 func (e *edit) loses() bool { return e.next == nil || len(e.deny) > 0 }
@@ -51,7 +66,7 @@ func (e *edit) loses() bool { return e.next == nil || len(e.deny) > 0 }
 // compare is the difference between what a site has and what it should have,
 // removals first. have maps refs to canonical records; owner is whose they
 // are. grants lists the site's grants, by which a narrowed schedule or door is
-// denied.
+// denied. What goes is denied unless something wanted does as well.
 func compare(owner string, have map[access.Ref][]byte, want []access.Record, grants []access.Grant) ([]edit, error) {
 	var edits []edit
 	wanted := make(map[access.Ref]bool, len(want))
@@ -79,7 +94,7 @@ func compare(owner string, have map[access.Ref][]byte, want []access.Record, gra
 	}
 	for ref, old := range have {
 		if !wanted[ref] {
-			edits = append(edits, edit{ref: ref, owner: owner, old: old, deny: removal(ref, grants)})
+			edits = append(edits, edit{ref: ref, owner: owner, old: old, deny: removal(ref, want)})
 		}
 	}
 	slices.SortFunc(edits, inOrder)
@@ -97,20 +112,27 @@ func inOrder(a, b edit) int {
 	return cmp.Or(gone(a)-gone(b), cmp.Compare(a.ref.Kind, b.ref.Kind), cmp.Compare(a.ref.Key, b.ref.Key))
 }
 
-// removal is what the deny lane names when the record ref goes.
-func removal(ref access.Ref, grants []access.Grant) []access.Ref {
+// removal is what the deny lane names when the record ref goes and want is to
+// be there. A door, a schedule or a group is not named: its grants go with it,
+// each under its own name.
+func removal(ref access.Ref, want []access.Record) []access.Ref {
 	switch ref.Kind {
-	case access.KindPerson, access.KindCredential, access.KindMembership, access.KindGrant:
+	case access.KindPerson, access.KindCredential, access.KindMembership:
 		return []access.Ref{ref}
-	case access.KindDoor:
-		return grantsOf(grants, func(g access.Grant) bool { return g.Door == ref.Key })
-	case access.KindSchedule:
-		return grantsOf(grants, func(g access.Grant) bool { return g.Schedule == ref.Key })
-	case access.KindGroup:
-		return grantsOf(grants, func(g access.Grant) bool { return g.Group == ref.Key })
+	case access.KindGrant:
+		for _, r := range want { // the same door for the same group at all hours
+			if g, ok := r.(access.Grant); ok && g.Schedule == "" && strings.HasPrefix(ref.Key, g.Ref().Key) {
+				return nil
+			}
+		}
+		return []access.Ref{ref}
 	}
 	return nil
 }
+
+// maxNamed is how many grants the deny lane names one by one where a schedule
+// or a door that they hang on is narrowed.
+const maxNamed = 64
 
 // narrowing is what the deny lane names when the record old becomes next:
 // nothing where nobody loses access by it.
@@ -136,13 +158,13 @@ func narrowing(old []byte, next access.Record, grants []access.Grant) ([]access.
 		if covers(next, was) {
 			return nil, err
 		}
-		return grantsOf(grants, func(g access.Grant) bool { return g.Schedule == next.ID }), err
+		return grantsOf(grants, next.Ref(), func(g access.Grant) bool { return g.Schedule == next.ID }), err
 	case access.Door:
 		was, err := read[access.Door](old)
 		if was.Kind == next.Kind || next.Kind == access.DoorKindCabinet {
 			return nil, err // everyone who opens a door of kind door opens cabinets
 		}
-		return grantsOf(grants, func(g access.Grant) bool { return g.Door == next.ID }), err
+		return grantsOf(grants, next.Ref(), func(g access.Grant) bool { return g.Door == next.ID }), err
 	}
 	return nil, nil
 }
@@ -154,12 +176,17 @@ func read[T access.Record](doc []byte) (r T, err error) {
 	return r, nil
 }
 
-func grantsOf(grants []access.Grant, which func(access.Grant) bool) []access.Ref {
+// grantsOf names those of grants that hang on whole, or whole itself where they
+// are so many that they might not fit a message.
+func grantsOf(grants []access.Grant, whole access.Ref, which func(access.Grant) bool) []access.Ref {
 	var refs []access.Ref
 	for _, g := range grants {
 		if which(g) {
 			refs = append(refs, g.Ref())
 		}
+	}
+	if len(refs) > maxNamed {
+		return []access.Ref{whole}
 	}
 	return refs
 }

@@ -141,7 +141,13 @@ func (s *Service) Applied(ctx context.Context, site string, h delta.Head) error 
 			return nil // overtaken on the way
 		}
 		st.Applied = h
-		if h.Seq <= keptEntries {
+		row, err := tx.Site(site)
+		if err != nil {
+			return err
+		}
+		// A site that is ahead of its log, as after a restore of the cloud, has
+		// nothing to say about what may go.
+		if h.Epoch != row.Head.Epoch || h.Seq > row.Head.Seq || h.Seq <= keptEntries {
 			return nil
 		}
 		return tx.PruneLog(site, h.Epoch, h.Seq-keptEntries)

@@ -29,6 +29,7 @@ type Tx interface {
 	PutOrg(Org) error
 
 	TokenByHash(hash [32]byte) (Token, error)
+	Token(org, id string) (Token, error)
 	Tokens(org string) ([]Token, error)
 	PutToken(t Token, hash [32]byte) error
 	DeleteToken(org, id string) error
@@ -48,9 +49,12 @@ type Tx interface {
 	DeleteRule(site, id string) error
 
 	Person(org, id string) (PersonRow, error)
-	People(org string, ids []string) ([]PersonRow, error) // those that exist, by id
+	// People are those that exist, by id, and FindPeople those that f selects,
+	// by id, start from 0, count below 0 is no limit: both without Emails, so not
+	// for PutPerson.
+	People(org string, ids []string) ([]PersonRow, error)
 	PersonIDs(org, after string, limit int) ([]string, error)
-	FindPeople(f Find, start, count int) ([]PersonRow, error) // by id; start from 0, count below 0 is no limit
+	FindPeople(f Find, start, count int) ([]PersonRow, error)
 	CountPeople(f Find) (int, error)
 	PutPerson(PersonRow) error
 	// DeletePerson removes a person with cards, memberships and outcomes, but
@@ -68,7 +72,8 @@ type Tx interface {
 	DeleteManualMember(ManualMember) error        // ErrNotFound
 	DeleteManualMembers(site, group string) error // of the whole site where group is empty
 	Outcomes(people []string) ([]Outcome, error)
-	PutOutcome(Outcome) error // one that gives nothing and names no rule is removed
+	SiteOutcomes(site string) ([]Outcome, error) // of everyone
+	PutOutcome(Outcome) error                    // one that gives nothing and names no rule is removed
 	DeleteOutcomes(site string) error
 
 	Group(org, id string) (GroupRow, error)
@@ -143,7 +148,7 @@ type PersonRow struct {
 	Kind       string
 	CardNumber string // as the directory sends it
 	Manager    string
-	Emails     []string // folded
+	Emails     []string // folded; filled in by Person alone
 	CardLast   string   // the last number that was acted upon
 	CardState  string
 	CardText   string

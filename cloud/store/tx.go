@@ -141,6 +141,10 @@ func (t *tx) TokenByHash(hash [32]byte) (cloud.Token, error) {
 	return one(t, scanToken, `SELECT id, org, label, created FROM token WHERE hash = $1`, hash[:])
 }
 
+func (t *tx) Token(org, id string) (cloud.Token, error) {
+	return one(t, scanToken, `SELECT id, org, label, created FROM token WHERE org = $1 AND id = $2`, org, id)
+}
+
 func (t *tx) Tokens(org string) ([]cloud.Token, error) {
 	return all(t, scanToken, `SELECT id, org, label, created FROM token WHERE org = $1 ORDER BY id`, org)
 }
@@ -283,16 +287,12 @@ func scanPerson(s scanner) (p cloud.PersonRow, err error) {
 	return p, json.Unmarshal([]byte(issues), &p.Issues)
 }
 
-// withEmails fills in the addresses of one person.
-func (t *tx) withEmails(p cloud.PersonRow, err error) (cloud.PersonRow, error) {
+func (t *tx) Person(org, id string) (cloud.PersonRow, error) {
+	p, err := one(t, scanPerson, `SELECT `+personColumns+` FROM person WHERE id = $1 AND org = $2`, id, org)
 	if err == nil {
 		p.Emails, err = all(t, column[string], `SELECT value FROM person_email WHERE person = $1 ORDER BY value`, p.ID)
 	}
 	return p, err
-}
-
-func (t *tx) Person(org, id string) (cloud.PersonRow, error) {
-	return t.withEmails(one(t, scanPerson, `SELECT `+personColumns+` FROM person WHERE id = $1 AND org = $2`, id, org))
 }
 
 func (t *tx) People(org string, ids []string) ([]cloud.PersonRow, error) {
@@ -374,12 +374,7 @@ func (t *tx) counted(table string, f cloud.Find, terms map[string]string) (int, 
 }
 
 func (t *tx) FindPeople(f cloud.Find, start, count int) ([]cloud.PersonRow, error) {
-	rows, err := found(t, scanPerson, personColumns, "person", f, personTerms, start, count)
-	if err != nil || len(rows) != 1 {
-		return rows, err
-	}
-	rows[0], err = t.withEmails(rows[0], nil) // so that it can be put back
-	return rows, err
+	return found(t, scanPerson, personColumns, "person", f, personTerms, start, count)
 }
 
 func (t *tx) CountPeople(f cloud.Find) (int, error) { return t.counted("person", f, personTerms) }
@@ -495,21 +490,29 @@ func (t *tx) DeleteManualMembers(site, group string) error {
 	return t.do(`DELETE FROM manual_member WHERE site = $1 AND grp = $2`, site, group)
 }
 
+const outcomeColumns = `person, site, rule, groups, role, ble, wallet`
+
+func scanOutcome(s scanner) (o cloud.Outcome, err error) {
+	var groups string
+	if err := s.Scan(&o.Person, &o.Site, &o.Rule, &groups, &o.Role, &o.BLE, &o.Wallet); err != nil {
+		return o, err
+	}
+	return o, json.Unmarshal([]byte(groups), &o.Groups)
+}
+
 func (t *tx) Outcomes(people []string) ([]cloud.Outcome, error) {
-	return listed(t, func(s scanner) (o cloud.Outcome, err error) {
-		var groups string
-		if err := s.Scan(&o.Person, &o.Site, &o.Rule, &groups, &o.Role, &o.BLE, &o.Wallet); err != nil {
-			return o, err
-		}
-		return o, json.Unmarshal([]byte(groups), &o.Groups)
-	}, `SELECT person, site, rule, groups, role, ble, wallet FROM outcome WHERE person IN (%s) ORDER BY person, site`, nil, people)
+	return listed(t, scanOutcome, `SELECT `+outcomeColumns+` FROM outcome WHERE person IN (%s) ORDER BY person, site`, nil, people)
+}
+
+func (t *tx) SiteOutcomes(site string) ([]cloud.Outcome, error) {
+	return all(t, scanOutcome, `SELECT `+outcomeColumns+` FROM outcome WHERE site = $1 ORDER BY person`, site)
 }
 
 func (t *tx) PutOutcome(o cloud.Outcome) error {
 	if o.Rule == "" {
 		return t.do(`DELETE FROM outcome WHERE person = $1 AND site = $2`, o.Person, o.Site)
 	}
-	return t.do(`INSERT INTO outcome (person, site, rule, groups, role, ble, wallet) VALUES ($1, $2, $3, $4, $5, $6, $7)
+	return t.do(`INSERT INTO outcome (`+outcomeColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (person, site) DO UPDATE SET rule = excluded.rule, groups = excluded.groups, role = excluded.role,
 		ble = excluded.ble, wallet = excluded.wallet`,
 		o.Person, o.Site, o.Rule, list(o.Groups), o.Role, flag(o.BLE), flag(o.Wallet))
