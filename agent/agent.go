@@ -29,6 +29,7 @@ const Software = "latchkey-agent 0.1"
 
 const (
 	verifyEvery = time.Hour
+	tidyEvery   = 10 * time.Second
 	// watchdogEvery is a third of the unit's WatchdogSec.
 	watchdogEvery = 10 * time.Second
 )
@@ -164,9 +165,18 @@ func (a *Agent) taskEnds(i int, err error) {
 
 // verify reads the cache back from disk each hour, because bits rot. When it
 // does not verify any more, the doors go on from memory, nothing is pushed into
-// controllers, and the stream asks for a snapshot.
+// controllers, and the stream asks for a snapshot. In between it clears away
+// what snapshots leave behind.
 func (a *Agent) verify(ctx context.Context) error {
-	for rest(ctx, verifyEvery) {
+	next := time.Now().Add(verifyEvery)
+	for rest(ctx, tidyEvery) {
+		if err := a.cache.Tidy(ctx); err != nil && ctx.Err() == nil {
+			a.log.ErrorContext(ctx, "old rows of the cache are not cleared away", "err", err)
+		}
+		if time.Now().Before(next) {
+			continue
+		}
+		next = time.Now().Add(verifyEvery)
 		was := a.cache.Damaged()
 		err := a.cache.Verify(ctx)
 		if err == nil || ctx.Err() != nil {

@@ -62,10 +62,11 @@ type stream struct {
 	log    *slog.Logger
 	m      *metrics
 	act    func(ctx context.Context, c *delta.Command) (string, error)
-	acked  chan struct{}  // capacity 1: an ack came or the link opened, so the upload looks again
-	acts   sync.WaitGroup // commands that are being done
-	slots  chan struct{}  // as many as may be
-	past   sync.Mutex     // serialises what is read and written of past commands
+	swap   func(ctx context.Context, id string) error // the cache's
+	acked  chan struct{}                              // capacity 1: an ack came or the link opened, so the upload looks again
+	acts   sync.WaitGroup                             // commands that are being done
+	slots  chan struct{}                              // as many as may be
+	past   sync.Mutex                                 // serialises what is read and written of past commands
 
 	nonce    string
 	helloAt  time.Time // when it was made; commands' time to live counts from here
@@ -77,6 +78,8 @@ type stream struct {
 	snapWait time.Time            // no snapshot is asked for before this
 	failed   time.Time            // since when a damaged cache cannot be mended
 	staged   staging              // the snapshot that is coming in
+	swapping bool                 // one that is whole is being checked and swapped in
+	swapped  chan swapEnd         // capacity 1: what came of it
 	done     map[string]time.Time // commands taken under this nonce, and until when they could come again
 
 	mu    sync.Mutex
@@ -88,7 +91,14 @@ type staging struct {
 	id      string
 	head    delta.Head
 	missing []int
+	whole   string    // its id, once nothing is missing
 	at      time.Time // when the last new part came
+}
+
+// A swapEnd is how the swapping in of a snapshot ended.
+type swapEnd struct {
+	id  string
+	err error
 }
 
 // A LinkStatus says how the site stands with the cloud.
@@ -107,8 +117,8 @@ type LinkStatus struct {
 func newStream(db *cache.DB, events *cache.Events, link Link, clock *clock, log *slog.Logger, m *metrics,
 	act func(context.Context, *delta.Command) (string, error)) *stream {
 	return &stream{
-		cache: db, events: events, link: link, clock: clock, log: log, m: m, act: act,
-		acked: make(chan struct{}, 1), slots: make(chan struct{}, maxActs), nackAt: map[string]time.Time{}, done: map[string]time.Time{},
+		cache: db, events: events, link: link, clock: clock, log: log, m: m, act: act, swap: db.Swap,
+		acked: make(chan struct{}, 1), swapped: make(chan swapEnd, 1), slots: make(chan struct{}, maxActs), nackAt: map[string]time.Time{}, done: map[string]time.Time{},
 		state: LinkStatus{Since: time.Now(), LastBeat: db.LastContact()},
 	}
 }
@@ -133,8 +143,8 @@ func (s *stream) problem(text string) { s.update(func(st *LinkStatus) { st.Probl
 func (s *stream) run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	inbound := make(chan Inbound)
-	var reader sync.WaitGroup
-	reader.Go(func() {
+	var others sync.WaitGroup
+	others.Go(func() {
 		for {
 			in, err := s.link.Next(ctx)
 			if err != nil {
@@ -147,7 +157,7 @@ func (s *stream) run(ctx context.Context) error {
 			}
 		}
 	})
-	defer reader.Wait()
+	defer others.Wait()
 	defer stop()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -158,8 +168,17 @@ func (s *stream) run(ctx context.Context) error {
 			return nil
 		case in := <-inbound:
 			err = s.handle(ctx, in)
+		case sw := <-s.swapped:
+			s.swapping = false
+			err = s.finished(ctx, sw)
 		case <-tick.C:
 			s.look(ctx)
+		}
+		// A large snapshot takes seconds to check. What revokes access must not
+		// wait behind it.
+		if id := s.staged.whole; id != "" && err == nil {
+			s.staged, s.swapping = staging{}, true
+			others.Go(func() { s.swapped <- swapEnd{id, s.swap(ctx, id)} })
 		}
 		if err != nil && ctx.Err() == nil {
 			return err
@@ -325,30 +344,36 @@ func (s *stream) snapshot(ctx context.Context, p *delta.Snapshot) error {
 		s.applied(ctx) // all of it is here; the cloud has not heard so
 		return nil
 	}
+	if s.swapping {
+		return nil // the cloud sends its parts until it hears of them
+	}
 	missing, err := s.cache.Stage(ctx, p)
 	switch {
 	case errors.Is(err, cache.ErrSnapshot):
 		s.log.WarnContext(ctx, "part of a snapshot refused", "id", p.ID, "part", p.Part, "err", err)
-		return nil
 	case err != nil:
 		return s.notStored(ctx, err)
-	case len(missing) > 0:
-		if p.ID != s.staged.id || len(missing) < len(s.staged.missing) {
-			s.staged = staging{id: p.ID, head: p.Head, missing: missing, at: time.Now()}
-		}
-		return nil
+	case len(missing) == 0:
+		s.staged = staging{whole: p.ID}
+	case p.ID != s.staged.id || len(missing) < len(s.staged.missing):
+		s.staged = staging{id: p.ID, head: p.Head, missing: missing, at: time.Now()}
 	}
-	s.staged = staging{}
-	switch err := s.cache.Swap(ctx, p.ID); {
+	return nil
+}
+
+// finished deals with how the swapping in of a snapshot ended.
+func (s *stream) finished(ctx context.Context, sw swapEnd) error {
+	switch err := sw.err; {
 	case err == nil:
 		s.badSnaps, s.snapWait, s.failed, s.movedAt = 0, time.Time{}, time.Time{}, time.Now()
 		s.problem("")
-		s.log.InfoContext(ctx, "snapshot applied", "epoch", p.Head.Epoch, "seq", p.Head.Seq)
+		held := s.cache.Held()
+		s.log.InfoContext(ctx, "snapshot applied", "id", sw.id, "epoch", held.Epoch, "seq", held.Seq)
 		s.applied(ctx)
 	case errors.Is(err, cache.ErrForeign):
 		return err
 	case errors.Is(err, cache.ErrDigest), errors.Is(err, cache.ErrSnapshot), errors.Is(err, cache.ErrRecord):
-		s.badSnapshot(ctx, p.ID, err)
+		s.badSnapshot(ctx, sw.id, err)
 	default:
 		return s.notStored(ctx, err)
 	}
@@ -411,7 +436,7 @@ func (s *stream) beat(ctx context.Context, b *delta.Beat) {
 		s.log.ErrorContext(ctx, "contact with the cloud not stored", "err", err)
 	}
 	switch held := s.cache.Held(); {
-	case len(s.staged.missing) > 0: // a snapshot is coming in already
+	case len(s.staged.missing) > 0, s.swapping: // a snapshot is coming in already
 	case now.Sub(s.helloAt) < beatQuiet, now.Sub(s.movedAt) < beatQuiet: // the cloud has heard where we stand, and is at it
 	case b.Head.Epoch > held.Epoch:
 		s.needSnapshot(ctx, "epoch")
@@ -475,7 +500,7 @@ func (s *stream) need(ctx context.Context, n delta.Need) {
 
 func (s *stream) needSnapshot(ctx context.Context, reason string) {
 	now := time.Now()
-	if now.Before(s.snapWait) || s.need0.Snapshot && now.Sub(s.needAt) < needEvery {
+	if s.swapping || now.Before(s.snapWait) || s.need0.Snapshot && now.Sub(s.needAt) < needEvery {
 		return
 	}
 	s.needAt, s.need0 = now, delta.Need{Epoch: s.cache.Held().Epoch, Snapshot: true, Reason: reason}

@@ -161,6 +161,43 @@ func TestNewEpochLeadsToSnapshot(t *testing.T) {
 	})
 }
 
+// A large snapshot takes seconds to check: what is taken away meanwhile is taken
+// away at once, and stays so when the snapshot is older.
+func TestRevocationDoesNotWaitForSnapshot(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		goOn := make(chan struct{})
+		s.agent.stream.swap = func(ctx context.Context, id string) error {
+			<-goOn
+			return s.db.Swap(ctx, id)
+		}
+		s.world = newWorld(epoch + 1)
+		s.world.publish(nil, doorsAndGroups()...)
+		s.world.publish(nil, hired(1)...)
+		s.world.publish(nil, hired(2)...)
+		parts, head := s.world.snapshot("large", s.nonce), s.world.head
+		s.deliver(parts)
+		s.deliver(parts[:2]) // the cloud has not heard of it
+		if !s.lock.opens(t, 1) {
+			t.Error("the old list does not serve while the new one is checked")
+		}
+		person := access.Ref{Kind: access.KindPerson, Key: "p1"}
+		s.world.publish(nil, must(delta.Put(access.Door{ID: "other", Kind: access.DoorKindDoor})))
+		s.tell(s.world.publish([]access.Ref{person}, delta.Del(person)))
+		if s.lock.opens(t, 1) || s.last().Reason != access.Blocked {
+			t.Errorf("a revocation waits for a snapshot: %q", s.last().Reason)
+		}
+		s.beat(s.world.head)
+		close(goOn)
+		synctest.Wait()
+		if got := one[*delta.Applied](t, s.wire).Head; got != head || s.db.Held() != head {
+			t.Errorf("applied %d/%d, want the snapshot", got.Epoch, got.Seq)
+		}
+		if s.lock.opens(t, 1) || !s.lock.opens(t, 2) {
+			t.Error("with the snapshot in force: want card 1 refused still, and card 2 let in")
+		}
+	})
+}
+
 func TestSnapshotOfOldNonceRefused(t *testing.T) {
 	story(t, func(t *testing.T, s *site) {
 		recorded := s.world.snapshot("recorded", s.nonce)

@@ -23,6 +23,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"latchkey/access"
@@ -104,6 +105,8 @@ type DB struct {
 	// Locks are taken in the order in which they stand here.
 	staging sync.Mutex
 	writing sync.Mutex
+
+	untidy atomic.Bool // there may be rows that Tidy deletes
 
 	// survey guards the index, besides mu: whoever changes it holds both, so
 	// either is enough to read it. A long reader takes survey alone. Were it to

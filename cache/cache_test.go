@@ -360,6 +360,9 @@ func TestSnapshot(t *testing.T) {
 	if got := db.Held(); got != w.heads[3] || db.Stats().Snapshot != "" {
 		t.Errorf("held %d, staging %q, want 3 and nothing", got.Seq, db.Stats().Snapshot)
 	}
+	if err := db.Tidy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	var gens, rows int
 	if err := db.file.read.QueryRow(`SELECT count(DISTINCT gen), count(*) FROM records`).Scan(&gens, &rows); err != nil || gens != 1 || rows != len(w.states[3]) {
 		t.Errorf("%d generations and %d rows, %v, want 1 and %d", gens, rows, err, len(w.states[3]))

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -22,60 +24,81 @@ type LedgerRow struct {
 	Text       string
 }
 
-// SetLedger replaces all rows of one controller. It writes only those that
-// differ.
+// ledgerBatch is how many rows or tombstones go in one transaction: a
+// revocation that waits for the writer waits some 10 ms for them at the most.
+const ledgerBatch = 500
+
+// SetLedger replaces all rows of one controller, in transactions of a few
+// hundred; it writes only those that differ. An error leaves some of the rows
+// as they were: set them again. One goroutine at a time may set the rows of one
+// controller.
 func (db *DB) SetLedger(ctx context.Context, controller string, rows []LedgerRow) error {
 	want := make(map[string]LedgerRow, len(rows))
 	for _, r := range rows {
 		r.Since = time.UnixMilli(r.Since.UnixMilli()).UTC()
 		want[r.Credential] = r
 	}
-	err := tx(ctx, db.file.write, func(t *sql.Tx) error {
-		held, err := ledger(ctx, t, controller)
-		if err != nil {
-			return err
+	held, err := db.Ledger(ctx, controller)
+	if err != nil {
+		return err
+	}
+	var gone []string
+	for _, old := range held {
+		switch r, ok := want[old.Credential]; {
+		case !ok:
+			gone = append(gone, old.Credential)
+		case r == old:
+			delete(want, old.Credential)
 		}
-		for _, old := range held {
-			r, ok := want[old.Credential]
-			if ok && r == old {
-				delete(want, old.Credential)
-			}
-			if !ok {
-				if _, err := t.ExecContext(ctx, `DELETE FROM ledger WHERE controller = ? AND credential = ?`, controller, old.Credential); err != nil {
-					return err
-				}
-			}
-		}
-		put, err := t.PrepareContext(ctx, `INSERT OR REPLACE INTO ledger (controller, credential, state, since, version, text) VALUES (?, ?, ?, ?, ?, ?)`)
-		if err != nil {
-			return err
-		}
-		defer put.Close()
-		for _, r := range want {
-			if _, err := put.ExecContext(ctx, controller, r.Credential, r.State, r.Since.UnixMilli(), int64(r.Version), r.Text); err != nil {
-				return err
-			}
-		}
-		return nil
+	}
+	err = inBatches(ctx, db, gone, `DELETE FROM ledger WHERE controller = ? AND credential = ?`, func(id string) []any {
+		return []any{controller, id}
 	})
+	if err == nil {
+		put := `INSERT OR REPLACE INTO ledger (controller, credential, state, since, version, text) VALUES (?, ?, ?, ?, ?, ?)`
+		err = inBatches(ctx, db, slices.Collect(maps.Values(want)), put, func(r LedgerRow) []any {
+			return []any{controller, r.Credential, r.State, r.Since.UnixMilli(), int64(r.Version), r.Text}
+		})
+	}
 	if err != nil {
 		return fmt.Errorf("cache: ledger of %s: %w", controller, err)
 	}
 	return nil
 }
 
-// Ledger returns the rows of one controller, sorted by credential. Times are
-// UTC, in whole milliseconds.
-func (db *DB) Ledger(ctx context.Context, controller string) ([]LedgerRow, error) {
-	rows, err := ledger(ctx, db.file.read, controller)
-	if err != nil {
-		return nil, fmt.Errorf("cache: ledger of %s: %w", controller, err)
+// inBatches does query for each item, with the arguments that args gives for
+// it, ledgerBatch of them in one transaction.
+func inBatches[T any](ctx context.Context, db *DB, items []T, query string, args func(T) []any) error {
+	for batch := range slices.Chunk(items, ledgerBatch) {
+		err := tx(ctx, db.file.write, func(t *sql.Tx) error {
+			do, err := t.PrepareContext(ctx, query)
+			if err != nil {
+				return err
+			}
+			defer do.Close()
+			for _, item := range batch {
+				if _, err := do.ExecContext(ctx, args(item)...); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
 	}
-	return rows, nil
+	return nil
 }
 
-func ledger(ctx context.Context, q querier, controller string) (list []LedgerRow, err error) {
-	rows, err := q.QueryContext(ctx, `SELECT credential, state, since, version, text FROM ledger WHERE controller = ? ORDER BY credential`, controller)
+// Ledger returns the rows of one controller, sorted by credential. Times are
+// UTC, in whole milliseconds.
+func (db *DB) Ledger(ctx context.Context, controller string) (list []LedgerRow, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("cache: ledger of %s: %w", controller, err)
+		}
+	}()
+	rows, err := db.file.read.QueryContext(ctx, `SELECT credential, state, since, version, text FROM ledger WHERE controller = ? ORDER BY credential`, controller)
 	if err != nil {
 		return nil, err
 	}
@@ -94,46 +117,28 @@ func ledger(ctx context.Context, q querier, controller string) (list []LedgerRow
 
 // AddTombstones remembers keys that a controller must not hold any more, for
 // 90 days. A key that is remembered already starts its 90 days anew. Keys are
-// card bits, so they are sealed on disk.
+// card bits, so they are sealed on disk. An error leaves out some of them: add
+// them again.
 func (db *DB) AddTombstones(ctx context.Context, controller string, keys [][]byte) error {
 	now := db.opts.Now()
-	err := tx(ctx, db.file.write, func(t *sql.Tx) error {
-		if _, err := t.ExecContext(ctx, `DELETE FROM tombstones WHERE controller = ? AND at < ?`, controller, now.Add(-tombstoneLife).UnixMilli()); err != nil {
-			return err
-		}
-		put, err := t.PrepareContext(ctx, `INSERT OR REPLACE INTO tombstones (controller, id, at, box) VALUES (?, ?, ?, ?)`)
-		if err != nil {
-			return err
-		}
-		defer put.Close()
-		for _, key := range keys {
+	_, err := db.file.write.ExecContext(ctx, `DELETE FROM tombstones WHERE controller = ? AND at < ?`, controller, now.Add(-tombstoneLife).UnixMilli())
+	if err == nil {
+		err = inBatches(ctx, db, keys, `INSERT OR REPLACE INTO tombstones (controller, id, at, box) VALUES (?, ?, ?, ?)`, func(key []byte) []any {
 			id := db.seal.name("tombstones "+controller, key)
-			if _, err := put.ExecContext(ctx, controller, id, now.UnixMilli(), db.seal.seal(where("tombstones", 0, 0, controller, string(id)), key)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+			return []any{controller, id, now.UnixMilli(), db.seal.seal(where("tombstones", 0, 0, controller, string(id)), key)}
+		})
+	}
 	if err != nil {
 		return fmt.Errorf("cache: tombstones of %s: %w", controller, err)
 	}
 	return nil
 }
 
-// ClearTombstones forgets keys that a controller may hold again.
+// ClearTombstones forgets keys that a controller may hold again. An error
+// leaves some of them: clear them again.
 func (db *DB) ClearTombstones(ctx context.Context, controller string, keys [][]byte) error {
-	err := tx(ctx, db.file.write, func(t *sql.Tx) error {
-		del, err := t.PrepareContext(ctx, `DELETE FROM tombstones WHERE controller = ? AND id = ?`)
-		if err != nil {
-			return err
-		}
-		defer del.Close()
-		for _, key := range keys {
-			if _, err := del.ExecContext(ctx, controller, db.seal.name("tombstones "+controller, key)); err != nil {
-				return err
-			}
-		}
-		return nil
+	err := inBatches(ctx, db, keys, `DELETE FROM tombstones WHERE controller = ? AND id = ?`, func(key []byte) []any {
+		return []any{controller, db.seal.name("tombstones "+controller, key)}
 	})
 	if err != nil {
 		return fmt.Errorf("cache: tombstones of %s: %w", controller, err)

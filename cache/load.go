@@ -297,8 +297,8 @@ func (p *picture) fault() string {
 	return ""
 }
 
-// load reads the file into memory, mends what a second copy can mend, and
-// clears away what a crash left. It is called before db is shared, or with
+// load reads the file into memory, and mends what a second copy can mend. It is
+// called before db is shared, or with
 // writing held.
 func (db *DB) load(ctx context.Context) error {
 	p, err := read(ctx, db.file.write, db.seal)
@@ -321,6 +321,7 @@ func (db *DB) load(ctx context.Context) error {
 	db.lockIndex()
 	db.index, db.state, db.box, db.blocked = p.index, p.state, p.box, p.blocked
 	db.records, db.quarantined = p.records, p.quarantined
+	db.untidy.Store(true) // a crash may have left something
 	for ref := range db.loose {
 		db.index.Block(ref)
 	}
@@ -393,10 +394,10 @@ func deleteGuard(ctx context.Context, t *sql.Tx, what string, ref access.Ref) er
 }
 
 // Verify reads the whole state back from disk and holds it against the digest
-// that the cloud signed. Run it each hour; it
-// also clears away what a crash left. It returns ErrDamaged when rows are
-// missing or do not verify: the doors go on from memory, which was verified
-// when it was loaded, but Held is zero and Ready false until a snapshot came.
+// that the cloud signed; then it does what Tidy does. Run it each hour. It
+// returns ErrDamaged when rows are missing or do not verify: the doors go on
+// from memory, which was verified when it was loaded, but Held is zero and Ready
+// false until a snapshot came.
 // An error that says that the file itself is damaged is mended by closing the
 // cache and opening it again.
 func (db *DB) Verify(ctx context.Context) error {
@@ -433,10 +434,7 @@ func (db *DB) Verify(ctx context.Context) error {
 		}
 		return db.verifyFailed(errors.New("cache: verify: " + fault))
 	}
-	db.staging.Lock()
-	err = db.clear(ctx)
-	db.staging.Unlock()
-	if err != nil {
+	if err := db.Tidy(ctx); err != nil {
 		return err
 	}
 	db.mu.Lock()

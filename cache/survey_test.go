@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"fmt"
 	"runtime"
 	"testing"
 
@@ -64,4 +65,30 @@ func TestSurveyOfADamagedState(t *testing.T) {
 			t.Error("the doors lost what was left")
 		}
 	})
+}
+
+// TestLedgerLeavesTheWriterFree: what a large controller's load writes down goes
+// to disk in small pieces, because revocations use the same writer.
+func TestLedgerLeavesTheWriterFree(t *testing.T) {
+	t.Parallel()
+	db := open(t, options(t))
+	rows := make([]LedgerRow, 20*ledgerBatch)
+	for i := range rows {
+		rows[i] = LedgerRow{Credential: fmt.Sprint("c", i), State: "wanted", Since: noon, Version: 1}
+	}
+	done := make(chan error, 1)
+	go func() { done <- db.SetLedger(t.Context(), "dock", rows) }()
+	n, partly := 0, false
+	for n < len(rows) && len(done) == 0 {
+		if err := db.file.read.QueryRow(`SELECT count(*) FROM ledger`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		partly = partly || 0 < n && n < len(rows)
+	}
+	if err := <-done; err != nil || !partly {
+		t.Errorf("%v; seen partly written: %t, want it in many transactions", err, partly)
+	}
+	if got, err := db.Ledger(t.Context(), "dock"); err != nil || len(got) != len(rows) {
+		t.Errorf("%d rows, %v, want %d", len(got), err, len(rows))
+	}
 }
