@@ -39,6 +39,11 @@ func Run(ctx context.Context, cfg *agent.Config, formats *wiegand.Catalogue, w i
 	if err != nil {
 		return err
 	}
+	unlock, err := lockState(cfg.StateDir)
+	if err != nil {
+		return err
+	}
+	defer closing(&err, unlock)
 	// The page comes first: an address that is taken must be known before doors
 	// and cloud see anything of this agent.
 	listener, err := net.Listen("tcp", cfg.Status.Listen)

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -209,49 +210,134 @@ func TestDriversOfTheSampleSite(t *testing.T) {
 	}
 }
 
-// A site whose ports and broker are absent still serves its page, and stops
-// within a moment in the middle of its work.
-func TestRunWithoutHardwareAndCloud(t *testing.T) {
-	dir := t.TempDir()
+// A gateway is the folder of one agent, whose ports and broker are absent.
+type gateway struct{ dir, page, file, key string }
+
+func newGateway(t *testing.T) gateway {
+	t.Helper()
+	g := gateway{dir: t.TempDir(), page: freeAddr()}
+	g.key = filepath.Join(g.dir, "site.key")
 	var out, errs bytes.Buffer
-	if code := Main(t.Context(), []string{"keygen", "--site", "hq", "--out", filepath.Join(dir, "site.key")}, &out, &errs); code != exitOK {
+	if code := Main(t.Context(), []string{"keygen", "--site", "hq", "--out", g.key}, &out, &errs); code != exitOK {
 		t.Fatalf("keygen: %s", errs.String())
 	}
-	public := strings.TrimSpace(out.String())
+	g.file = g.site(t, g.page, strings.TrimSpace(out.String()))
+	return g
+}
+
+func freeAddr() string {
 	l := must(net.Listen("tcp", "127.0.0.1:0"))
-	page := l.Addr().String()
-	l.Close()
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// site writes a site file with the page at addr.
+func (g gateway) site(t *testing.T, addr, cloudKey string) string {
+	t.Helper()
 	text := fmt.Sprintf(`
 site: hq
 state_dir: %q
 cloud: {broker: "mqtt://127.0.0.1:1", cloud_keys: [%q]}
 status: {listen: %q}
+log: {level: debug}
 osdp: [{name: bus-1, port: %q, readers: [{name: front, address: 1, door: front}]}]
 serial: [{name: dock, port: %q, address: 1, doors: [{door: dock, index: 0}]}]
-`, dir, public, page, filepath.Join(dir, "ttyA"), filepath.Join(dir, "ttyB"))
-	file := filepath.Join(dir, "site.yaml")
+`, g.dir, cloudKey, addr, filepath.Join(g.dir, "ttyA"), filepath.Join(g.dir, "ttyB"))
+	file := filepath.Join(g.dir, strings.ReplaceAll(addr, ":", "-")+".yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return file
+}
+
+// run starts the agent; stop ends it as SIGTERM does and returns its exit code
+// and its log.
+func (g gateway) run(t *testing.T) (stop func() (int, string)) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan int, 1)
 	var log bytes.Buffer
-	go func() { done <- Main(ctx, []string{"run", "--config", file}, io.Discard, &log) }()
-	st := until(t, page)
-	if st.Ready || st.Site != "hq" || len(st.Controllers) != 2 || len(st.Tasks) < 8 {
-		t.Errorf("status %+v", st)
+	go func() { done <- Main(ctx, []string{"run", "--config", g.file}, io.Discard, &log) }()
+	return func() (int, string) {
+		cancel()
+		return <-done, log.String()
 	}
-	var said bytes.Buffer
-	if code := Main(t.Context(), []string{"status", "--config", file}, &said, &said); code != exitDegraded || !strings.Contains(said.String(), "No doors are known yet.") {
-		t.Errorf("status: exit %d\n%s", code, said.String())
+}
+
+// A site whose ports and broker are absent still serves its page, stops within
+// a moment in the middle of its work, and leaves no goroutine and no file open.
+func TestRunWithoutHardwareAndCloud(t *testing.T) {
+	g := newGateway(t)
+	var before int
+	for i := range 3 {
+		stop := g.run(t)
+		st := until(t, g.page)
+		if st.Ready || st.Site != "hq" || len(st.Controllers) != 2 || len(st.Tasks) < 8 {
+			t.Errorf("status %+v", st)
+		}
+		var said bytes.Buffer
+		if code := Main(t.Context(), []string{"status", "--config", g.file}, &said, &said); code != exitDegraded || !strings.Contains(said.String(), "No doors are known yet.") {
+			t.Errorf("status: exit %d\n%s", code, said.String())
+		}
+		began := time.Now()
+		if code, log := stop(); code != exitOK {
+			t.Errorf("run ended with %d\n%s", code, log)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("the stop took %v, want less than 5 s", took)
+		}
+		http.DefaultClient.CloseIdleConnections()
+		settled := settle()
+		if i == 0 {
+			before = settled // what libraries start once stays
+		} else if settled > before {
+			buf := make([]byte, 1<<20)
+			t.Errorf("%d goroutines after run %d, want %d as after the first\n%s", settled, i+1, before, buf[:runtime.Stack(buf, true)])
+		}
 	}
-	began := time.Now()
-	cancel()
-	if code := <-done; code != exitOK {
-		t.Errorf("run ended with %d\n%s", code, log.String())
+}
+
+// settle waits until the number of goroutines stops falling, and returns it.
+func settle() int {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	least, same := runtime.NumGoroutine(), 0
+	for same < 20 {
+		<-tick.C
+		if n := runtime.NumGoroutine(); n < least {
+			least, same = n, 0
+		} else {
+			same++
+		}
 	}
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("the stop took %v, want less than 5 s", took)
+	return least
+}
+
+// Two agents on one state would undo each other's work.
+func TestSecondAgentIsRefused(t *testing.T) {
+	g := newGateway(t)
+	stop := g.run(t)
+	until(t, g.page)
+	second := g
+	var out, errs bytes.Buffer
+	Main(t.Context(), []string{"keygen", "--site", "hq", "--out", g.key}, &out, &errs) // prints the one it has
+	second.file = g.site(t, freeAddr(), strings.TrimSpace(out.String()))
+	errs.Reset()
+	if code := Main(t.Context(), []string{"run", "--config", second.file}, io.Discard, &errs); code != exitFailed {
+		t.Errorf("a second agent ended with %d, want %d", code, exitFailed)
+	}
+	if want := fmt.Sprintf("state_dir %s: another agent works with it (process %d)", g.dir, os.Getpid()); !strings.Contains(errs.String(), want) {
+		t.Errorf("it said %q, want %q", errs.String(), want)
+	}
+	if code, log := stop(); code != exitOK {
+		t.Errorf("the first ended with %d\n%s", code, log)
+	}
+	unlock, err := lockState(g.dir) // and its lock with it
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unlock(); err != nil {
+		t.Error(err)
 	}
 }
 
