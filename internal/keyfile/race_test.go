@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 func maker(t *testing.T, file string) (cmd *exec.Cmd, start func(), out *bytes.Buffer) {
 	t.Helper()
 	cmd = exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), makeFile+"="+file)
+	cmd.Env = append(os.Environ(), makeFile+"="+file, "GORACE=atexit_sleep_ms=0") // else it ends a second late
 	out = &bytes.Buffer{}
 	cmd.Stdout, cmd.Stderr = out, out
 	in, err := cmd.StdinPipe()
