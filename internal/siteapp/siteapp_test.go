@@ -70,6 +70,12 @@ func fill(t *testing.T, db *cache.DB, people int) delta.Head {
 		records = append(records, access.Person{ID: id, State: access.StateActive, Kind: access.KindFull}, access.Membership{Person: id, Group: "staff"},
 			access.Credential{ID: "c" + id, Person: id, Technology: access.TechCard, Bits: bits, Status: access.CredentialActive})
 	}
+	return swapIn(t, db, records)
+}
+
+// swapIn makes records the state of db.
+func swapIn(t *testing.T, db *cache.DB, records []access.Record) delta.Head {
+	t.Helper()
 	part := &delta.Snapshot{ID: "s", Part: 1, Parts: 1, Head: delta.Head{Epoch: 9, Seq: 4, Hash: delta.Hash{4}}}
 	for _, r := range records {
 		c := must(delta.Put(r))
