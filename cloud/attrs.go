@@ -26,6 +26,18 @@ func decodeAttrs(doc []byte) (map[string]any, error) {
 	return attrs, nil
 }
 
+// maxDocument is how large the document of a user or a group may be, in bytes.
+const maxDocument = 1 << 20
+
+// checkDocument refuses a document that has grown, from old, past limit bytes.
+// One that is too large already may shrink.
+func checkDocument(old, doc []byte, limit int) error {
+	if len(doc) > limit && len(doc) > len(old) {
+		return invalid("schemas", "all attributes together have %d bytes, want at most %d", len(doc), limit)
+	}
+	return nil
+}
+
 // encodeAttrs writes a document in the one form that is stored and compared.
 func encodeAttrs(attrs map[string]any) ([]byte, error) {
 	doc, err := json.Marshal(attrs)

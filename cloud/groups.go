@@ -167,6 +167,9 @@ func (w *work) putGroup(row *GroupRow, old, next map[string]any) error {
 	if err != nil {
 		return err
 	}
+	if err := checkDocument(row.Doc, doc, maxDocument); err != nil {
+		return err
+	}
 	if old != nil && string(doc) == string(row.Doc) {
 		return nil
 	}

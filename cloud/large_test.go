@@ -15,10 +15,11 @@ import (
 // losses are in the log when the call returns, the gains follow, also after a
 // restart.
 func TestLargeChange(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.batch = 20
 	w.restart()
-	const people = 90
+	const people = 50
 	keep := w.rule("north", cloud.Rule{Groups: []string{"staff"}, Conditions: []cloud.Condition{{Group: "Nobody"}}})
 	for i := range people {
 		w.user(fmt.Sprintf("user%04d", i), fmt.Sprint(10_000+i))

@@ -440,6 +440,13 @@ func (w *work) putUser(row *PersonRow, old, next map[string]any) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
+	limit := maxDocument
+	if !created && !active {
+		limit *= 2 // a body of any size that a directory may send can deactivate
+	}
+	if err := checkDocument(row.Doc, doc, limit); err != nil {
+		return User{}, err
+	}
 	if created || string(doc) != string(row.Doc) {
 		row.Doc, row.Modified = doc, w.now
 		row.Version++

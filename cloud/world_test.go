@@ -117,16 +117,22 @@ func (w *world) furnish() {
 	_, _, err = w.svc.CreateToken(w.ctx, admin, "acme", "test")
 	w.ok(err)
 	for _, site := range []string{"north", "south"} {
-		_, err := w.svc.PutProperty(w.ctx, admin, "acme", cloud.Property{ID: site, Name: site})
+		w.site(site)
+	}
+}
+
+// site makes a property with its doors and access groups.
+func (w *world) site(site string) {
+	w.Helper()
+	_, err := w.svc.PutProperty(w.ctx, admin, "acme", cloud.Property{ID: site, Name: site})
+	w.ok(err)
+	_, err = w.svc.PutDoor(w.ctx, admin, "acme", site, access.Door{ID: "front", Name: "Front door"})
+	w.ok(err)
+	_, err = w.svc.PutDoor(w.ctx, admin, "acme", site, access.Door{ID: "keys", Name: "Keys", Kind: access.DoorKindCabinet})
+	w.ok(err)
+	for _, g := range []string{"staff", "vip"} {
+		_, err = w.svc.PutAccessGroup(w.ctx, admin, "acme", site, cloud.AccessGroup{ID: g, Name: g, Grants: []cloud.DoorAccess{{Door: "front"}, {Door: "keys"}}})
 		w.ok(err)
-		_, err = w.svc.PutDoor(w.ctx, admin, "acme", site, access.Door{ID: "front", Name: "Front door"})
-		w.ok(err)
-		_, err = w.svc.PutDoor(w.ctx, admin, "acme", site, access.Door{ID: "keys", Name: "Keys", Kind: access.DoorKindCabinet})
-		w.ok(err)
-		for _, g := range []string{"staff", "vip"} {
-			_, err = w.svc.PutAccessGroup(w.ctx, admin, "acme", site, cloud.AccessGroup{ID: g, Name: g, Grants: []cloud.DoorAccess{{Door: "front"}, {Door: "keys"}}})
-			w.ok(err)
-		}
 	}
 }
 
@@ -260,11 +266,13 @@ func (w *world) fold(site string) map[access.Ref]string {
 	payloads, err := w.svc.Read(w.ctx, site, head.Epoch, 0, -1)
 	w.ok(err)
 	held := map[access.Ref]string{}
+	opens := w.index(nil)
 	at := delta.Head{Epoch: head.Epoch}
 	for _, payload := range payloads {
 		m, err := delta.Decode(payload)
 		w.ok(err)
 		d := m.(*delta.Delta)
+		w.denies(opens, d)
 		if d.Seq != at.Seq+1 || d.Prev != at.Hash || d.Epoch != at.Epoch {
 			w.Fatalf("%s: entry %d/%d follows on %d/%d, prev right: %v", site, d.Epoch, d.Seq, at.Epoch, at.Seq, d.Prev == at.Hash)
 		}
@@ -316,6 +324,76 @@ func (w *world) fold(site string) map[access.Ref]string {
 		w.Fatalf("%s: the log folds to %d records, the snapshot has %d", site, len(held), len(snap))
 	}
 	return held
+}
+
+// denies applies d to an index, and wants its deny lane to say no less than what
+// opens no more, and of people and cards that it stops no more than that.
+func (w *world) denies(x *access.Index, d *delta.Delta) {
+	w.Helper()
+	for _, ref := range d.Deny {
+		x.Block(ref)
+	}
+	ahead := openings(x)
+	for _, ref := range d.Deny {
+		x.Unblock(ref)
+	}
+	for _, c := range d.Changes {
+		if c.Op == delta.OpDelete {
+			x.Delete(c.Ref)
+			continue
+		}
+		r, err := access.ParseRecord(c.Kind, c.Record)
+		w.ok(err)
+		x.Put(r)
+	}
+	after := openings(x)
+	for opening := range ahead {
+		always := opening[:strings.LastIndexByte(opening, ' ')] + " always"
+		if !after[opening] && !after[always] {
+			w.Fatalf("%s/%d takes %s away and does not deny it", d.Site, d.Seq, opening)
+		}
+	}
+	for _, ref := range d.Deny {
+		if c, ok := x.Credential(ref.Key); ref.Kind == access.KindCredential && ok && c.Status == access.CredentialActive && c.ValidFrom == 0 && c.ValidUntil == 0 {
+			w.Fatalf("%s/%d denies a card that stays good", d.Site, d.Seq)
+		}
+		if p, ok := x.Person(ref.Key); ref.Kind == access.KindPerson && ok && p.State == access.StateActive && p.Kind == access.KindFull {
+			w.Fatalf("%s/%d denies a person who stays good", d.Site, d.Seq)
+		}
+	}
+}
+
+// index is an access index of records.
+func (w *world) index(records map[access.Ref]string) *access.Index {
+	w.Helper()
+	x := access.NewIndex()
+	x.SetReady(true)
+	for ref, doc := range records {
+		r, err := access.ParseRecord(ref.Kind, []byte(doc))
+		w.ok(err)
+		x.Put(r)
+	}
+	return x
+}
+
+// openings is what opens in x: card, door and hours.
+func openings(x *access.Index) map[string]bool {
+	var doors []string
+	for _, d := range x.Doors() {
+		doors = append(doors, d.ID)
+	}
+	all := map[string]bool{}
+	for _, e := range x.Entitlements(doors) {
+		for door, schedules := range e.Doors {
+			if len(schedules) == 0 {
+				schedules = []string{"always"}
+			}
+			for _, s := range schedules {
+				all[fmt.Sprintf("%s at %s %s", e.Credential.ID, door, s)] = true
+			}
+		}
+	}
+	return all
 }
 
 // widened says whether d makes the grant ref one for all hours.

@@ -149,16 +149,11 @@ func clip(s string) string {
 func (c *call) authenticate() error {
 	scheme, token, _ := strings.Cut(strings.TrimSpace(c.r.Header.Get("Authorization")), " ")
 	token = strings.TrimSpace(token)
-	unauthorized := refuse(http.StatusUnauthorized, "", "the bearer token is missing or not valid")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return unauthorized
+		return cloud.ErrToken
 	}
 	var err error
-	c.caller, err = c.h.dir.Authenticate(c.ctx, token)
-	switch {
-	case errors.Is(err, cloud.ErrToken):
-		return unauthorized
-	case err != nil:
+	if c.caller, err = c.h.dir.Authenticate(c.ctx, token); err != nil {
 		return err
 	}
 	c.caller.Client = c.r.UserAgent()
@@ -414,6 +409,8 @@ func (c *call) fail(err error) {
 		e = refuse(http.StatusNotFound, "", "no such resource: %s", clip(c.r.URL.Path))
 	case errors.Is(err, cloud.ErrPrecondition):
 		e = refuse(http.StatusPreconditionFailed, "", "the resource has changed since the version in If-Match")
+	case errors.Is(err, cloud.ErrToken):
+		e = refuse(http.StatusUnauthorized, "", "the bearer token is missing or not valid")
 	case errors.Is(err, cloud.ErrSCIMDisabled):
 		e = refuse(http.StatusForbidden, "", "the organisation has switched provisioning off")
 	case c.ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded):

@@ -119,7 +119,11 @@ func (e *engine) operation(out []change, op map[string]any) ([]change, error) {
 		if err != nil {
 			return nil, refuse(400, "invalidPath", "%s", strings.TrimPrefix(err.Error(), "scim: "))
 		}
-		return e.at(out, c, p, value, true)
+		before := len(out)
+		if out, err = e.at(out, c, p, value, true); err != nil {
+			return nil, err
+		}
+		return out, contradiction(out[before:])
 	default:
 		return nil, refuse(400, "invalidPath", "path: got %s, want a string", kindOf(path))
 	}
@@ -138,6 +142,7 @@ func (e *engine) operation(out []change, op map[string]any) ([]change, error) {
 // several into "name.givenName" and "urn:…:User:employeeNumber"), a plain
 // attribute, or an extension with attributes of its own.
 func (e *engine) object(out []change, c change, obj map[string]any) ([]change, error) {
+	before := len(out)
 	// Sorted, so that one request always has one result and one error.
 	for _, k := range slices.Sorted(maps.Keys(obj)) {
 		v := obj[k]
@@ -164,7 +169,26 @@ func (e *engine) object(out []change, c change, obj map[string]any) ([]change, e
 			return nil, err
 		}
 	}
-	return out, nil
+	return out, contradiction(out[before:])
+}
+
+// contradiction refuses changes of one object that say two things about who the
+// person is, whether the person may enter, and with what: names ignore case,
+// and a card number may stand in two places.
+func contradiction(changes []change) error {
+	said := map[target]any{}
+	for _, c := range changes {
+		t := c.target
+		t.attr, t.subA = nil, nil
+		if !t.vital() && !t.is("userType") || c.filter != nil {
+			continue
+		}
+		if was, twice := said[t]; twice && !same(was, c.value) {
+			return invalidSyntax("%s: got two values that differ", c.path)
+		}
+		said[t] = c.value
+	}
+	return nil
 }
 
 // extension says whether k, a name in obj with an object for its value, is an
@@ -382,6 +406,7 @@ func (e *engine) put(m map[string]any, k string, c change) error {
 				obj[key(obj, t.sub)] = value
 				list[i] = obj
 			}
+			onlyPrimary(list, slices.IndexFunc(list, isPrimary))
 			return nil
 		}
 		obj, ok := old.(map[string]any)
@@ -396,6 +421,7 @@ func (e *engine) put(m map[string]any, k string, c change) error {
 	}
 	if list, ok := value.([]any); ok && (multi || t.attr == nil) {
 		if c.op == opReplace {
+			onlyPrimary(list, slices.IndexFunc(list, isPrimary))
 			if m[k] = list; multi && len(list) == 0 {
 				delete(m, k)
 			}
@@ -458,9 +484,10 @@ func include(list []any, v any) []any {
 	return list
 }
 
-// onlyPrimary clears the mark of all others if the i-th value is the primary one.
+// onlyPrimary clears the mark of all others if the i-th value is the primary
+// one; below 0 there is none.
 func onlyPrimary(list []any, i int) {
-	if !isPrimary(list[i]) {
+	if i < 0 || !isPrimary(list[i]) {
 		return
 	}
 	for j, el := range list {
