@@ -67,7 +67,7 @@ func (r remote) call(e *env, method, path string, in any) (answer []byte, next s
 		return nil, "", refusal(resp, answer, r.TokenFile)
 	}
 	if link, ok := strings.CutSuffix(resp.Header.Get("Link"), `>; rel="next"`); ok {
-		next = strings.TrimPrefix(link, "<")
+		next = strings.TrimPrefix(link, "<?")
 	}
 	return answer, next, nil
 }

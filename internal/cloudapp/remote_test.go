@@ -1,0 +1,78 @@
+package cloudapp
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// run is the program against a cloud at url, with a token file of its own.
+func run(t *testing.T, url string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "admin.token")
+	if err := os.WriteFile(file, []byte(adminToken+"\nthe-one-before\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	code = Main(t.Context(), append(args, "--url", url, "--token-file", file), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// The list of people is all of them, whatever the cloud's pages.
+func TestPersonListReadsAllPages(t *testing.T) {
+	w := newWorld(t)
+	w.do("POST", "/admin/api/v1/orgs", adminToken, `{"id":"acme"}`)
+	for i := range 5 {
+		w.do("POST", "/admin/api/v1/orgs/acme/people", adminToken, fmt.Sprintf(`{"name":"Visitor %d"}`, i))
+	}
+	calls := 0
+	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		calls++
+		q := r.URL.Query()
+		q.Set("limit", "2") // shorter pages than the program asks for
+		r.URL.RawQuery = q.Encode()
+		w.handler.ServeHTTP(rw, r)
+	}))
+	defer srv.Close()
+	code, out, errs := run(t, srv.URL+"/admin/", "person", "list", "--org", "acme")
+	if code != exitOK || strings.Count(out, `"Visitor `) < 5 || calls != 3 {
+		t.Errorf("exit %d after %d calls: %s%s; want 5 people in 3 calls", code, calls, out, errs)
+	}
+}
+
+func TestAnswersThatAreNotTheCloud(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		code int
+		body string
+		want string
+	}{
+		{"a page", 200, "<html>", "the cloud's answer is no JSON"},
+		{"a proxy", 502, "<html>", "got 502 Bad Gateway, want the cloud's admin API there"},
+		{"a refusal", 400, `{"error":"admin: body: empty"}`, "latchkey-cloud: admin: body: empty\n"},
+		{"not there", 404, `{"error":"admin: GET /x: not found"}`, "admin: GET /x: not there"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if got := r.Header.Get("Authorization"); got != "Bearer "+adminToken {
+					t.Errorf("Authorization %q, want the first token of the file", got)
+				}
+				w.WriteHeader(tt.code)
+				w.Write([]byte(tt.body))
+			}))
+			defer srv.Close()
+			code, _, errs := run(t, srv.URL, "org", "list")
+			if code != exitFailed || !strings.Contains(errs, tt.want) {
+				t.Errorf("exit %d: %s; want %q", code, errs, tt.want)
+			}
+		})
+	}
+	if code, _, errs := run(t, "http://127.0.0.1:1/?card=4711", "org", "list"); code != exitFailed || !strings.Contains(errs, "does not answer") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+}
