@@ -13,18 +13,22 @@ const (
 	clockName  = "agent: cloud time" // among the cache's values
 	clockSave  = time.Minute         // the cloud's time is stored at most this often
 	clockWrong = time.Minute         // a larger error is a problem for people
+	clockWild  = 30 * 24 * time.Hour // ahead of the cloud by more than this, the machine's clock is not believed
 )
 
 // A clock is the time that decisions are held against: this machine's, but
 // never before what the cloud last said, carried on by the monotonic clock. A
 // machine without a battery starts in 1970, and must lock nobody out for it; nor
 // may cards that have expired open again. A machine whose clock is ahead is
-// believed, and a problem: people must mend that.
+// believed, and a problem: people must mend that. Only one that is ahead by more
+// than clockWild of what the cloud has said in this run is not believed: by a
+// clock that jumps ten years every card with a date would have expired.
 type clock struct {
 	mu    sync.Mutex
 	cloud time.Time // as a beat said; zero before the first one ever
 	at    time.Time // of this machine when it was said
 	saved time.Time // at, when cloud was last stored
+	live  bool      // cloud was said in this run, so nothing is missing between it and at
 	first bool      // the next beat is the first one of its connection
 	off   time.Duration
 }
@@ -62,7 +66,7 @@ func (c *clock) heard(ctx context.Context, db *cache.DB, cloud time.Time, log *s
 	}
 	jump := cloud.Sub(c.cloud.Add(now.Sub(c.at)))
 	save := now.Sub(c.saved) >= clockSave || jump.Abs() >= clockSave
-	c.cloud, c.at, c.first, c.off = cloud.Round(0), now, false, now.Round(0).Sub(cloud)
+	c.cloud, c.at, c.live, c.first, c.off = cloud.Round(0), now, true, false, now.Round(0).Sub(cloud)
 	if save {
 		c.saved = now
 	}
@@ -86,7 +90,8 @@ func (c *clock) now() time.Time {
 	if c.cloud.IsZero() {
 		return now
 	}
-	if least := c.cloud.Add(now.Sub(c.at)); now.Round(0).Before(least) {
+	least := c.cloud.Add(now.Sub(c.at)) // by the monotonic clock
+	if ahead := now.Round(0).Sub(least); ahead < 0 || c.live && ahead > clockWild {
 		return least
 	}
 	return now

@@ -61,6 +61,7 @@ const (
 	deadShare     = 20                     // dead PDs get one part in so many of the bus's time
 	deadAhead     = 600 * time.Millisecond // of it they may take before they have saved it
 	refuseCRC     = 3                      // NAK 1 in a row, before a PD that never took a CRC is spoken to without
+	drainMost     = 256                    // replies that a PD may have kept; more come from somebody who shows cards now
 	bringUpTries  = 3                      // of CAP and ACURXSIZE before the start is made anew
 	restartsMost  = 8                      // in a row, before an online PD counts as offline
 	checksumEvery = 3                      // every so many probes one is closed by the checksum
@@ -98,13 +99,14 @@ type Bus struct {
 }
 
 // The steps of bringing a PD up, OSDP v2.2 §5 and §9. The secure channel will
-// stand between stepReceive and live.
+// stand between stepReceive and stepDrain.
 type step uint8
 
 const (
 	stepID step = iota
 	stepCap
 	stepReceive
+	stepDrain // of one that was offline: see drain
 	live
 )
 
@@ -125,6 +127,7 @@ type pd struct {
 	lastGood time.Time // last valid exchange
 	misses   int       // in a row
 	nak1     int       // in a row
+	drained  int       // replies taken in stepDrain
 	restarts int       // in a row without a live exchange
 	probes   int       // unanswered starts in a row
 
@@ -164,7 +167,7 @@ type PDStats struct {
 	ID       PDID      // as last told
 	Caps     PDCAP     // as last told
 
-	Polls     uint64 // POLL commands sent, repeats not counted
+	Polls     uint64 // POLL commands sent while it was online, repeats not counted
 	Retries   uint64 // repeats of any command
 	CRCErrors uint64 // frames with a wrong check while this PD was to answer
 	NAKs      uint64
@@ -371,6 +374,8 @@ func (b *Bus) build(now time.Time, p *pd) {
 		f.Code, f.Data = CodeCAP, []byte{0}
 	case p.step == stepReceive:
 		f.Code, f.Data = CodeACURXSIZE, []byte{byte(b.opt.MaxReply), byte(b.opt.MaxReply >> 8)}
+	case p.step == stepDrain:
+		f.Code = CodePOLL
 	case len(p.queue) > 0:
 		p.req = p.queue[0]
 		f.Code, f.Data = p.req.cmds[p.req.next].code, p.req.cmds[p.req.next].data
@@ -610,13 +615,45 @@ func (b *Bus) accept(now time.Time, p *pd, f Frame) {
 			}
 		}
 		if p.step = stepReceive; p.noReceive || b.opt.MaxReply <= minReceive {
-			b.up(now, p)
+			b.known(now, p)
 		}
 	case stepReceive:
-		b.up(now, p) // a refusal only means short replies
+		b.known(now, p) // a refusal only means short replies
+	case stepDrain:
+		b.drain(now, p, reply)
 	case live:
 		p.restarts = 0
 		b.exchange(now, p, reply)
+	}
+}
+
+// known goes on with p once it has said who it is.
+func (b *Bus) known(now time.Time, p *pd) {
+	if p.stats.Online {
+		b.up(now, p)
+		return
+	}
+	p.step, p.drained = stepDrain, 0
+}
+
+// drain takes from a PD that was offline the cards and keys that it kept, until
+// it has none. It should have forgotten them when it lost its panel (OSDP v2.2
+// §7.11), but not all do, and a door that opens for a card of ten minutes ago
+// opens for somebody else. What else it tells is asked for once it is up.
+func (b *Bus) drain(now time.Time, p *pd, reply Reply) {
+	empty := false
+	switch r := reply.(type) {
+	case RAW:
+		b.emit(now, p, Event{Kind: StaleCard, Reader: r.Reader})
+	case FMT:
+		b.emit(now, p, Event{Kind: StaleCard, Reader: r.Reader})
+	case KEYPAD:
+		b.emit(now, p, Event{Kind: StaleCard, Reader: r.Reader})
+	case ACK, NAK:
+		empty = true
+	}
+	if p.drained++; empty || p.drained >= drainMost {
+		b.up(now, p)
 	}
 }
 

@@ -103,17 +103,18 @@ func TestBytesOfTheBringUp(t *testing.T) {
 	for i, want := range []string{
 		"ff53050900046100c125", // ID, sequence 0
 		"ff53050900056200a247", // CAP, 1
-		"ff5305080006645aaf",   // LSTAT, 2
-		"ff5305080007657a8c",   // ISTAT, 3
-		"ff530508000566",       // OSTAT, 1 again: 0 is for starts
-		"ff530508000667",       // RSTAT, 2
-		"ff530508000760efdc",   // POLL, 3
+		"ff530508000660deef",   // POLL, 2: for what the PD kept from before
+		"ff530508000764",       // LSTAT, 3
+		"ff530508000565",       // ISTAT, 1 again: 0 is for starts
+		"ff530508000666",       // OSTAT, 2
+		"ff530508000767",       // RSTAT, 3
 		"ff5305080005608dba",   // POLL, 1
 		"ff530508000660deef",   // POLL, 2
+		"ff530508000760efdc",   // POLL, 3
 	} {
 		f := h.next()
 		got := hex.EncodeToString(h.wire)
-		if i == 3 || len(want) == 14 { // not in the recordings at this sequence
+		if len(want) == 14 { // not in the recordings at this sequence
 			want, got = want[:14], got[:14]
 		} else if !recorded[want] {
 			t.Fatalf("%s is not a recorded string", want)
@@ -123,6 +124,72 @@ func TestBytesOfTheBringUp(t *testing.T) {
 		}
 		h.answer(f, plain(f))
 	}
+}
+
+// TestCardsFromBeforeAreStale: what a PD kept while nobody polled it opens no
+// door, however much it is. What is shown once it is online counts, and a PD
+// that merely lost its place keeps its card.
+func TestCardsFromBeforeAreStale(t *testing.T) {
+	h := newHand(t, osdp.Options{}, 5)
+	card := osdp.RAW{Reader: 1, Bits: 26, Data: []byte{1, 2, 3, 0x40}}
+	kept := []osdp.Reply{card, osdp.KEYPAD{Keys: []byte("1234")}, osdp.LSTATR{}, osdp.FMT{Chars: []byte("42")}, card, osdp.ACK{}}
+	bring := func(polled ...osdp.Reply) (kinds []osdp.Kind) {
+		for len(kinds) == 0 || kinds[len(kinds)-1] != osdp.ReaderStatus {
+			f := h.next()
+			r := plain(f)
+			switch {
+			case f.Code == osdp.CodePOLL:
+				r, polled = polled[0], polled[1:]
+			case f.Code == osdp.CodeRSTAT:
+				r = osdp.RSTATR{0}
+			}
+			evs, _ := h.answer(f, r)
+			for _, e := range evs {
+				kinds = append(kinds, e.Kind)
+			}
+		}
+		return kinds
+	}
+	for _, when := range []string{"at the start", "after a pause"} {
+		want := []osdp.Kind{osdp.StaleCard, osdp.StaleCard, osdp.StaleCard, osdp.StaleCard, osdp.Online, osdp.LocalStatus, osdp.ReaderStatus}
+		if got := bring(kept...); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", when, got, want)
+		}
+		if evs, _ := h.answer(h.next(), card); len(evs) != 1 || evs[0].Kind != osdp.Card {
+			t.Errorf("%s: a card shown now: %v", when, evs)
+		}
+		for h.bus.Stats()[0].Online {
+			h.next()
+			h.silence()
+		}
+	}
+	bring(osdp.ACK{})
+	f := h.next()
+	f.Seq = 0
+	h.answer(f, osdp.NAK{Reason: osdp.NAKSequence}) // it has rebooted
+	if got := bring(); slices.Contains(got, osdp.Online) || !slices.Contains(got, osdp.Restarted) {
+		t.Errorf("a PD that lost its place: %v, want it restarted", got)
+	}
+	if evs, _ := h.answer(h.next(), card); len(evs) != 1 || evs[0].Kind != osdp.Card {
+		t.Errorf("its card: %v", evs)
+	}
+}
+
+// TestDrainEnds: a PD that never says that it has no more comes online all the
+// same.
+func TestDrainEnds(t *testing.T) {
+	h := newHand(t, osdp.Options{}, 5)
+	for range 1000 {
+		f := h.next()
+		r := plain(f)
+		if f.Code == osdp.CodePOLL {
+			r = osdp.RAW{Bits: 8, Data: []byte{1}}
+		}
+		if h.answer(f, r); h.bus.Stats()[0].Online {
+			return
+		}
+	}
+	t.Error("not online after 1000 exchanges")
 }
 
 // TestRepeatsAreIdentical: no valid reply, the same bytes; a valid one, the next
@@ -409,7 +476,8 @@ func TestRefusedStart(t *testing.T) {
 	}
 	h.answer(h.next(), osdp.PDID{})
 	h.answer(h.next(), osdp.NAK{Reason: osdp.NAKUnknown}) // CAP
-	if evs, _ := h.answer(h.next(), osdp.NAK{Reason: osdp.NAKUnknown}); len(evs) != 1 || evs[0].Kind != osdp.Online || evs[0].Caps.ReceiveSize() != 128 {
+	h.answer(h.next(), osdp.NAK{Reason: osdp.NAKUnknown}) // ACURXSIZE
+	if evs, _ := h.answer(h.next(), osdp.ACK{}); len(evs) != 1 || evs[0].Kind != osdp.Online || evs[0].Caps.ReceiveSize() != 128 {
 		t.Errorf("events %v, want online without capabilities", evs)
 	}
 }

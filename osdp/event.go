@@ -38,14 +38,17 @@ const (
 	Malformed
 	// Other: any other reply that the PD sent of itself (Reply).
 	Other
+	// StaleCard: a card or keys that the PD kept from before it came Online
+	// (Reader). Whoever that was may have left, so nothing tells which card.
+	StaleCard
 )
 
 func (k Kind) String() string {
-	if k > Other {
+	if k > StaleCard {
 		return fmt.Sprintf("kind %d", uint8(k))
 	}
 	return [...]string{"no event", "online", "offline", "restarted", "card", "card text", "keypad", "inputs", "outputs",
-		"local status", "reader status", "nak", "malformed", "other"}[k]
+		"local status", "reader status", "nak", "malformed", "other", "stale card"}[k]
 }
 
 // An Event is one thing that happened on a line. The receiver may keep it. It
@@ -58,7 +61,7 @@ type Event struct {
 	ID   PDID  // Online, Restarted
 	Caps PDCAP // Online, Restarted
 
-	Reader     uint8 // Card, CardText, Keypad: the reader head at the PD
+	Reader     uint8 // Card, CardText, Keypad, StaleCard: the reader head at the PD
 	CardFormat CardFormat
 	Bits       int    // Card: number of bits in Data
 	Data       []byte // Card: (Bits+7)/8 bytes, left aligned, spare low bits 0; CardText: characters; never log it
