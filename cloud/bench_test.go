@@ -50,6 +50,18 @@ func BenchmarkService(b *testing.B) {
 			w.ok(err)
 		}
 	})
+	b.Run("member of a group of all", func(b *testing.B) {
+		g := w.group("Everyone", ids...)
+		for i := 0; b.Loop(); i++ {
+			_, err := w.svc.UpdateGroup(w.ctx, w.caller, g.ID, "", func(e *cloud.GroupEdit) error {
+				if i%2 == 1 {
+					return e.Add(ids[0])
+				}
+				return e.Remove(ids[0])
+			})
+			w.ok(err)
+		}
+	})
 	b.Run("rule change for all", func(b *testing.B) {
 		for i := 0; b.Loop(); i++ {
 			w.rule("north", cloud.Rule{Groups: []string{"vip"}})

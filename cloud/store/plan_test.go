@@ -1,0 +1,62 @@
+package store
+
+import (
+	"database/sql"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"latchkey/access"
+	"latchkey/cloud"
+	"latchkey/delta"
+	"latchkey/wiegand"
+)
+
+// TestNoStatementScans: none of the statements that a call runs reads a table
+// from end to end, whatever the store's methods are asked.
+func TestNoStatementScans(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "cloud.db"))
+	var seen map[string]*sql.Stmt
+	err := db.Update(t.Context(), func(t1 cloud.Tx) error {
+		x := t1.(*tx)
+		must := func(errs ...error) {
+			t.Helper()
+			for _, err := range errs {
+				if err != nil && !errors.Is(err, cloud.ErrNotFound) {
+					t.Fatal(err)
+				}
+			}
+		}
+		one := func(_ any, err error) error { return err }
+		ids := []string{"a", "b"}
+		must(x.PutOrg(cloud.Org{ID: "o"}), x.PutSite(cloud.SiteRow{Property: cloud.Property{ID: "s", Org: "o"}}),
+			x.PutPerson(cloud.PersonRow{ID: "a", Org: "o", UserName: "a", Emails: ids}), x.PutGroup(cloud.GroupRow{ID: "g", Org: "o"}),
+			x.PutOutcome(cloud.Outcome{Person: "a", Site: "s", Rule: "r"}), x.PutOutcome(cloud.Outcome{Person: "a", Site: "s"}),
+			x.MarkDirty("o", "a"), x.ClearDirty("o", ids), x.PruneLog("s", 1, 1), x.DeleteManualMembers("s", "g"), x.DeleteManualMembers("s", ""), x.DeleteOutcomes("s"),
+			x.AppendLog("s", 1, 1, time.Now(), []byte("{}"), delta.Hash{}), x.AppendEvent("s", "e", access.Event{N: 1}),
+			x.PutSiteState("s", cloud.SiteState{}), x.AppendAudit(cloud.AuditEntry{ID: "1", Org: "o"}), x.PutRecord(cloud.RecordRow{Site: "s", Ref: access.Ref{Kind: "person", Key: "a"}, Doc: []byte("{}")}),
+			x.DeleteRecord("s", access.Ref{}), x.DeleteCard("o", "c"), x.DeleteToken("o", "t"), x.DeleteItem("s", "door", "d"), x.DeleteRule("s", "r"), x.DeleteBadgeType("o", "b"), x.DeleteManualMember(cloud.ManualMember{}))
+		must(one(x.Org("o")), one(x.TokenByHash([32]byte{})), one(x.Token("o", "t")), one(x.Tokens("o")), one(x.BadgeTypes("o")), one(x.Site("s")), one(x.Sites("o")),
+			one(x.Items("s", "door")), one(x.Rules("s")), one(x.Person("o", "a")), one(x.People("o", ids)), one(x.PersonIDs("o", "", 5)),
+			one(x.Card("o", "c")), one(x.Cards(ids)), one(x.CardsByBits("o", wiegand.Bits{})), one(x.ManualMembers(ids)), one(x.Outcomes(ids)), one(x.SiteOutcomes("s")),
+			one(x.Group("o", "g")), one(x.AddMember("g", "a")), one(x.RemoveMember("g", "a")), one(x.IsMember("g", "a")), one(x.MemberIDs("g", "", 0)), one(x.CountMembers("g")),
+			one(x.Members("g", "", 0)), one(x.GroupsOf("o", "a")), one(x.GroupIDsOf("o", ids)), one(x.Records(ids)), one(x.SiteRecords("s")), one(x.OwnRecords("s")), one(x.Owners("s")),
+			one(x.ReadLog("s", 1, 0, 10)), one(x.LogHash("s", 1, 1)), one(x.SiteState("s")), one(x.LastEvent("s", "e")), one(x.Events("s", 0, 10)), one(x.CountEvents("s")),
+			one(x.CountDirty("o")), one(x.Audit("o", "", 10)), x.DeleteGroup("o", "g"), x.DeletePerson("o", "a"))
+		seen = x.stmts
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(seen) < 60 {
+		t.Fatalf("%d statements: this test would check little", len(seen))
+	}
+	for query := range seen {
+		if plan := explain(t, db, query); strings.Contains(plan, "SCAN") && !strings.Contains(plan, "CONSTANT ROW") {
+			t.Errorf("%s: %s", strings.Join(strings.Fields(query), " "), plan)
+		}
+	}
+}
