@@ -66,7 +66,10 @@ func (b *book) addSite(site string) {
 }
 
 // write appends one delta to a site's log: setting n gets the value.
-func (b *book) write(site string, n int, value string) {
+func (b *book) write(site string, n int, value string) { b.t.Helper(); b.deny(site, n, value) }
+
+// deny is write with a deny list.
+func (b *book) deny(site string, n int, value string, deny ...access.Ref) {
 	b.t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -82,7 +85,7 @@ func (b *book) write(site string, n int, value string) {
 	p.digest.Add(c.Ref, c.Record)
 	p.records[c.Ref] = c.Record
 	head := p.head()
-	d := &delta.Delta{Epoch: p.epoch, Seq: head.Seq + 1, Prev: head.Hash, Digest: p.digest, Changes: []delta.Change{c}}
+	d := &delta.Delta{Epoch: p.epoch, Seq: head.Seq + 1, Prev: head.Hash, Digest: p.digest, Deny: deny, Changes: []delta.Change{c}}
 	d.Site = site
 	payload, err := delta.Encode(d)
 	if err != nil {
@@ -222,11 +225,12 @@ type disk struct {
 	jumps   int      // snapshots applied
 	events  uint64   // how many there are
 	acked   uint64
+	blocked map[access.Ref]delta.Head // held when the deny list was seen
 	errs    []error
 }
 
 func newDisk(site string) *disk {
-	return &disk{site: site, records: make(map[access.Ref][]byte), staged: make(map[int][]delta.Change)}
+	return &disk{site: site, records: make(map[access.Ref][]byte), staged: make(map[int][]delta.Change), blocked: make(map[access.Ref]delta.Head)}
 }
 
 // A dweller is a site as the agent would be: it takes what comes down and says
@@ -263,6 +267,11 @@ func (s *dweller) take(in Inbound) []delta.Message {
 	case *delta.Snapshot:
 		return s.takePart(m)
 	case *delta.Delta:
+		for _, ref := range m.Deny {
+			if _, ok := s.blocked[ref]; !ok {
+				s.blocked[ref] = s.head
+			}
+		}
 		switch delta.Judge(s.head, m, in.Hash) {
 		case delta.Apply:
 			s.apply(m.Changes, m.Digest)

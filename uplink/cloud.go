@@ -83,6 +83,7 @@ type SiteState struct {
 	InFlight int        // deltas on their way
 	Snapshot int        // percent of a snapshot that the site has; 0 when none is under way
 	Ahead    bool       // the site has more than our log: the cloud came from a backup
+	Rivals   bool       // two agents speak in the site's name: a copy of its disk is running
 	Nack     string     // why the site refuses what we send; "" when it does not
 	Fault    string     // why the source did not do what the link asked; "" when it did
 }
@@ -271,9 +272,10 @@ func (c *Cloud) receive(topic string, envelope []byte) {
 		signal(c.refresh)
 		return
 	}
-	select {
-	case l.inbox <- envelope:
-	default:
+	switch {
+	case len(envelope) > delta.MaxSealed:
+		c.bad.Add(1) // it could not be opened
+	case !l.put(envelope):
 		c.dropped.Add(1)
 	}
 }

@@ -18,6 +18,10 @@ import (
 // fit is sent again by the site.
 const laneInbox = 256
 
+// laneBytes is how much of one site may wait besides: enough for two dozen of
+// the largest messages, and a thousand sites that flood us do not fill the memory.
+const laneBytes = 3 << 20
+
 // handleAtOnce is how many waiting messages a lane takes before it looks at
 // what there is to send.
 const handleAtOnce = 64
@@ -25,6 +29,27 @@ const handleAtOnce = 64
 // abandonAfter is how long a transfer goes on without a receipt. It then gives
 // up its memory and its slot.
 const abandonAfter = time.Minute
+
+// denyChunk is how many entries of the log are looked through at once for what
+// they take away.
+const denyChunk = maxInFlight
+
+// keysFresh is how long a site's keys are taken to be as they were read.
+const keysFresh = time.Second
+
+// badEvery is the time between two log lines about refused messages of a site.
+const badEvery = time.Minute
+
+// Two agents with one site's id each say their hello again whenever the cloud
+// echoes the other's. rivalFlips is how often the nonce has to go back to the
+// one before, each time within rivalQuiet, until that is what it must be;
+// stray copies of old hellos do it once or twice. From then on a nonce stands
+// for rivalRest at least.
+const (
+	rivalFlips = 6
+	rivalQuiet = 2 * time.Minute
+	rivalRest  = 20 * time.Second
+)
 
 // The waits before another snapshot when the newest ones came to nothing.
 const (
@@ -41,12 +66,21 @@ type lane struct {
 	log   *slog.Logger
 
 	inbox    chan []byte   // envelopes, from the socket's goroutine
+	waiting  atomic.Int64  // bytes in inbox
 	wake     chan struct{} // capacity 1
 	changed  atomic.Bool   // the log may have grown
 	reopened atomic.Bool   // the connection to the broker is new
 
+	keys   delta.Keys // that the site may sign with …
+	keysAt time.Time  // … as read then
+	badAt  time.Time  // when a refused message was last logged
+	bads   int        // refused since
+
 	nonce      string // of the newest hello; "" asks for one
 	hello      *delta.Hello
+	oldNonce   string    // of the hello before
+	flips      int       // how often the two changed places, and
+	flipAt     time.Time // when last
 	lastUp     time.Time
 	head       delta.Head // of the log, as last read
 	epoch      uint32     // of window
@@ -59,6 +93,11 @@ type lane struct {
 	fault      string
 	faults     int
 	ahead      bool
+
+	// The deny lane: what the log takes away is sent ahead of its turn.
+	deniedEpoch uint32
+	deniedUpTo  uint64              // so far the log was looked through for it
+	early       map[uint64]struct{} // seqs sent ahead of their turn
 
 	wanted     bool // a snapshot
 	transfer   *transfer
@@ -97,7 +136,7 @@ func (l *lane) run(ctx context.Context) {
 		for range handleAtOnce {
 			select {
 			case envelope := <-l.inbox:
-				l.handle(ctx, envelope)
+				l.take(ctx, envelope)
 				continue
 			default:
 			}
@@ -112,11 +151,32 @@ func (l *lane) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case envelope := <-l.inbox:
-			l.handle(ctx, envelope)
+			l.take(ctx, envelope)
 		case <-l.wake:
 		case <-timer.C:
 		}
 	}
+}
+
+// put queues an envelope and tells whether there was room. It is safe for
+// concurrent use and does not block.
+func (l *lane) put(envelope []byte) bool {
+	n := int64(len(envelope))
+	if l.waiting.Add(n) <= laneBytes {
+		select {
+		case l.inbox <- envelope:
+			return true
+		default:
+		}
+	}
+	l.waiting.Add(-n)
+	return false
+}
+
+// take handles an envelope that was queued.
+func (l *lane) take(ctx context.Context, envelope []byte) {
+	l.waiting.Add(-int64(len(envelope)))
+	l.handle(ctx, envelope)
 }
 
 // nextWake is when work has something to do at the latest.
@@ -206,10 +266,60 @@ func (l *lane) send(ctx context.Context, now time.Time) error {
 	if l.nonce == "" || l.head.Epoch == 0 {
 		return nil
 	}
+	if err := l.sendDenials(ctx); err != nil {
+		return err
+	}
 	if l.transfer != nil || l.wanted {
 		return l.sendSnapshot(ctx, now)
 	}
 	return l.sendDeltas(ctx, now)
+}
+
+// sendDenials sends, once and ahead of their turn, the deltas that take
+// something away and that a snapshot or a full window would hold up: the site
+// takes it away at once and leaves the rest for when the delta's turn comes.
+func (l *lane) sendDenials(ctx context.Context) error {
+	if l.ahead || l.hello.Epoch == 0 { // it would not listen; it holds nothing
+		return nil
+	}
+	from := l.deniedUpTo
+	if l.window.Running() {
+		from = max(from, l.window.Base()+maxInFlight) // these go now, in their turn
+	}
+	if from >= l.head.Seq {
+		if l.window.Running() && l.window.Base() == l.head.Seq {
+			clear(l.early)
+		}
+		return nil
+	}
+	payloads, err := l.cloud.source.Read(ctx, l.site, l.head.Epoch, from, int(min(l.head.Seq-from, denyChunk)))
+	switch {
+	case errors.Is(err, ErrNoEntry):
+		l.deniedUpTo = l.head.Seq // only the snapshot can tell
+		return nil
+	case err != nil:
+		return fmt.Errorf("read log: %w", err)
+	}
+	for i, payload := range payloads {
+		refs, _, err := delta.DecodeDeny(payload)
+		if err != nil || len(refs) == 0 {
+			continue // what the site cannot read it says when its turn comes
+		}
+		if err := l.cloud.sendPayload(ctx, l.site, payload); err != nil {
+			return err // from here again: next time, or on the next connection
+		}
+		l.early[from+uint64(i)+1] = struct{}{}
+	}
+	l.deniedUpTo = from + uint64(len(payloads))
+	if len(payloads) > 0 && l.deniedUpTo < l.head.Seq {
+		signal(l.wake) // the rest, after what else is to be done
+	}
+	return nil
+}
+
+// recallDenials has all that is taken away after seq be sent again.
+func (l *lane) recallDenials(epoch uint32, seq uint64) {
+	l.deniedEpoch, l.deniedUpTo, l.early = epoch, seq, make(map[uint64]struct{})
 }
 
 // readHead learns how far the log is. A new epoch is a new stream, which the
@@ -222,8 +332,15 @@ func (l *lane) readHead(ctx context.Context) error {
 		return fmt.Errorf("read head: %w", err)
 	}
 	l.head = head
+	if head.Epoch != l.deniedEpoch {
+		l.recallDenials(head.Epoch, 0)
+	}
 	switch {
 	case l.nonce == "" || head.Epoch == 0:
+	case l.ahead && head.Epoch == l.hello.Epoch && head.Seq >= l.hello.Seq:
+		// The log was set back and has grown past the site since.
+		l.ahead = false
+		l.want("the log has caught up with the site")
 	case l.transfer != nil && l.transfer.head.Epoch != head.Epoch:
 		l.drop()
 	case l.window.Running() && head.Epoch != l.epoch:
@@ -390,22 +507,34 @@ func (l *lane) handle(ctx context.Context, envelope []byte) {
 	if err != nil {
 		if ctx.Err() == nil {
 			l.cloud.bad.Add(1)
-			l.log.Warn("message refused", "err", err)
+			l.complain(err)
 		}
 		return
 	}
 	l.lastUp = l.cloud.now()
-	if err := l.take(ctx, m); err != nil && !errors.Is(err, ErrClosed) && ctx.Err() == nil {
+	if err := l.obey(ctx, m); err != nil && !errors.Is(err, ErrClosed) && ctx.Err() == nil {
 		l.log.Error("message not taken", "type", delta.HeaderOf(m).Type, "err", err)
 	}
 }
 
-func (l *lane) open(ctx context.Context, envelope []byte) (delta.Message, error) {
-	keys, err := l.cloud.source.SiteKeys(ctx, l.site)
-	if err != nil {
-		return nil, fmt.Errorf("read keys: %w", err)
+// complain logs why a message was refused, but not each of a flood.
+func (l *lane) complain(err error) {
+	l.bads++
+	if now := l.cloud.now(); l.badAt.IsZero() || now.Sub(l.badAt) >= badEvery {
+		l.log.Warn("message refused", "err", err, "count", l.bads)
+		l.badAt, l.bads = now, 0
 	}
-	payload, _, err := delta.Open(keys, delta.UpTyp, envelope)
+}
+
+func (l *lane) open(ctx context.Context, envelope []byte) (delta.Message, error) {
+	if now := l.cloud.now(); l.keysAt.IsZero() || now.Sub(l.keysAt) >= keysFresh {
+		keys, err := l.cloud.source.SiteKeys(ctx, l.site)
+		if err != nil {
+			return nil, fmt.Errorf("read keys: %w", err)
+		}
+		l.keys, l.keysAt = keys, now
+	}
+	payload, _, err := delta.Open(l.keys, delta.UpTyp, envelope)
 	if err != nil {
 		return nil, err
 	}
@@ -423,7 +552,8 @@ func (l *lane) open(ctx context.Context, envelope []byte) (delta.Message, error)
 	return m, nil
 }
 
-func (l *lane) take(ctx context.Context, m delta.Message) error {
+// obey does what m says.
+func (l *lane) obey(ctx context.Context, m delta.Message) error {
 	source := l.cloud.source
 	switch m := m.(type) {
 	case *delta.Hello:
@@ -461,6 +591,9 @@ func (l *lane) takeHello(ctx context.Context, m *delta.Hello) error {
 	now := l.cloud.now()
 	repeated := l.nonce == m.Nonce
 	if !repeated {
+		if l.rival(now, m.Nonce) {
+			return nil
+		}
 		if err := l.cloud.source.Hello(ctx, l.site, m); err != nil {
 			return fmt.Errorf("note hello: %w", err)
 		}
@@ -472,6 +605,14 @@ func (l *lane) takeHello(ctx context.Context, m *delta.Hello) error {
 	if err != nil {
 		return err
 	}
+	if !repeated {
+		l.oldNonce = l.nonce
+		if m.Epoch == l.head.Epoch {
+			l.recallDenials(m.Epoch, m.Seq)
+		} else {
+			l.recallDenials(l.head.Epoch, 0)
+		}
+	}
 	l.nonce, l.hello = m.Nonce, m
 	l.ahead = l.head.Epoch != 0 && (m.Epoch > l.head.Epoch || m.Epoch == l.head.Epoch && m.Seq > l.head.Seq)
 	switch {
@@ -482,6 +623,11 @@ func (l *lane) takeHello(ctx context.Context, m *delta.Hello) error {
 		// new epoch; until then every hello comes here.
 		l.log.Error("site is ahead of its log", "epoch", m.Epoch, "seq", m.Seq, "log_epoch", l.head.Epoch, "log_seq", l.head.Seq)
 		l.window.Stop()
+	case fits && repeated && l.window.Running() && l.epoch == m.Epoch && l.window.Base() <= m.Seq:
+		// The beat was lost and not the hello. Were the window started anew, a
+		// site that hears nothing would be sent all of it with each repeat.
+		l.noteApplied(m.Head)
+		l.window.Applied(now, m.Seq)
 	case fits:
 		l.noteApplied(m.Head)
 		l.stands(m.Head)
@@ -501,6 +647,30 @@ func (l *lane) takeHello(ctx context.Context, m *delta.Hello) error {
 	}
 	l.changed.Store(true)
 	return l.beat(ctx, now)
+}
+
+// rival tells whether a new nonce is to be passed over because two agents
+// speak in the site's name and change places all the time.
+func (l *lane) rival(now time.Time, nonce string) bool {
+	if nonce != l.oldNonce || nonce == "" {
+		return false
+	}
+	if l.rivals(now) && now.Sub(l.flipAt) < rivalRest {
+		return true
+	}
+	if now.Sub(l.flipAt) >= rivalQuiet {
+		l.flips = 0
+	}
+	l.flips++
+	l.flipAt = now
+	if l.flips == rivalFlips {
+		l.log.Error("two agents speak in the name of this site; one of them must be switched off")
+	}
+	return false
+}
+
+func (l *lane) rivals(now time.Time) bool {
+	return l.flips >= rivalFlips && now.Sub(l.flipAt) < rivalQuiet
 }
 
 // fits tells whether the log has head. The digest is only known for the newest
@@ -578,7 +748,9 @@ func (l *lane) takeNeed(m *delta.Need) {
 	case m.Snapshot:
 		l.want(m.Reason)
 	case m.Epoch == l.epoch:
-		l.window.Need(now, m.From)
+		if _, early := l.early[m.To+1]; !early { // else we made the gap ourselves
+			l.window.Need(now, m.From)
+		}
 	}
 }
 
@@ -612,6 +784,7 @@ func (l *lane) publishState() {
 		Head:     l.head,
 		InFlight: l.window.InFlight(),
 		Ahead:    l.ahead,
+		Rivals:   l.rivals(l.cloud.now()),
 		Nack:     l.nack,
 		Fault:    l.fault,
 	}

@@ -438,3 +438,206 @@ func TestNackSlowsDown(t *testing.T) {
 		r.stopC()
 	})
 }
+
+// What is taken away goes ahead of what waits for its turn: of a backlog, and
+// of a snapshot that is under way. It makes no gap that is asked for.
+func TestDenialsOvertake(t *testing.T) {
+	denied := access.Ref{Kind: access.KindPerson, Key: "p1"}
+	at := func(r *rig) (held delta.Head, ok bool) {
+		r.post.mu.Lock()
+		defer r.post.mu.Unlock()
+		held, ok = r.post.disk.blocked[denied]
+		return held, ok
+	}
+	t.Run("backlog", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, 20)
+			r.book.write(rigSite, 0, "a")
+			r.mustEqual("first day", time.Minute)
+			r.stopS()
+			for n := range 1000 {
+				r.book.write(rigSite, n%30, fmt.Sprint(n))
+			}
+			r.book.deny(rigSite, 1, "gone", denied)
+			r.startSite()
+			r.mustEqual("backlog", time.Minute)
+			if held, ok := at(r); !ok || held.Seq > 200 {
+				t.Errorf("denied at seq %d (%v), want before 200 of 1002", held.Seq, ok)
+			}
+			if got := r.cloud.Stats().Resent; got > 64 {
+				t.Errorf("%d deltas were sent again on a line that loses nothing, want at most one window", got)
+			}
+			r.stop()
+		})
+	})
+	t.Run("snapshot", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, 21)
+			r.book.write(rigSite, 0, "a")
+			r.mustEqual("first day", time.Minute)
+			r.stopS()
+			for n := range 400 {
+				r.book.write(rigSite, n, strings.Repeat("x", 4000))
+			}
+			r.book.newEpoch(rigSite)
+			r.line.set(0, 0, 3*time.Second, false) // slow
+			r.startSite()
+			for r.cloud.SiteStates()[rigSite].Snapshot == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			r.line.set(0, 0, 0, true) // its last part is lost
+			time.Sleep(2 * time.Second)
+			r.line.set(0, 0, 0, false)
+			r.book.deny(rigSite, 1, "gone", denied)
+			r.mustEqual("snapshot", time.Minute)
+			if held, ok := at(r); !ok || held.Epoch != 1 {
+				t.Errorf("denied in epoch %d (%v), want in 1, before the snapshot", held.Epoch, ok)
+			}
+			if r.post.disk.jumps != 2 {
+				t.Errorf("%d snapshots were applied, want that of the first day and this one", r.post.disk.jumps)
+			}
+			r.stop()
+		})
+	})
+}
+
+// A site that was ahead of a log that was set back is served again once the
+// log has grown past it, without a new connection.
+func TestLogCatchesUpWithTheSite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 22)
+		r.mustEqual("first day", time.Minute)
+		for n := range 3 {
+			r.book.write(rigSite, n, "a")
+		}
+		r.mustEqual("three deltas", time.Minute)
+		r.stopC()
+		if err := r.book.do(rigSite, func(p *page) error { // a backup that knows the first one only
+			p.payloads, p.heads = p.payloads[:1], p.heads[:1]
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		r.startCloud()
+		time.Sleep(time.Minute)
+		for n := range 2 { // as long as the one that the site has, and another
+			if !r.cloud.SiteStates()[rigSite].Ahead {
+				t.Fatalf("not ahead after %d deltas", n)
+			}
+			r.book.write(rigSite, n, "b")
+			time.Sleep(time.Second)
+		}
+		r.mustEqual("the log caught up", time.Minute)
+		r.stop()
+	})
+}
+
+// upFrom is a message as a site with this key sends it.
+func upFrom(t *testing.T, site string, m delta.Message) []byte {
+	t.Helper()
+	delta.HeaderOf(m).Site = site
+	payload, err := delta.Encode(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	envelope, err := delta.Seal(testKey(site), delta.UpTyp, payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return envelope
+}
+
+// A site that we hear and that does not hear us repeats its hello. It must not
+// be sent the whole window each time.
+func TestRepeatedHelloIsNoStorm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 23)
+		r.mustEqual("first day", time.Minute)
+		r.stopS()
+		r.lineSite.Store(nil)
+		for n := range 100 {
+			r.book.write(rigSite, n%30, fmt.Sprint(n))
+		}
+		time.Sleep(time.Minute)
+		before := r.cloud.Stats().Resent
+		h := hello("again")
+		h.Head = r.post.disk.head
+		for range 20 {
+			r.cloud.receive(upTopic(rigSite), upFrom(t, rigSite, h))
+			time.Sleep(10 * time.Second)
+		}
+		// The first hello brings one window; its time-outs bring two more, then single deltas.
+		if got := r.cloud.Stats().Resent - before; got > 64*3+30 {
+			t.Errorf("%d deltas were sent again for 20 copies of one hello", got)
+		}
+		r.stopC()
+	})
+}
+
+// Two agents with one site's id, such as a cloned disk, are told and do not
+// chase one another.
+func TestTwoAgentsOfOneSite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 24)
+		r.mustEqual("first day", time.Minute)
+		r.stopS()
+		r.lineSite.Store(nil)
+		count := func() (n int) {
+			if err := r.book.do(rigSite, func(p *page) error { n = len(p.hellos); return nil }); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		before := count()
+		// Each repeats its hello half a second after the cloud has echoed the other's.
+		for i := range 600 {
+			h := hello([]string{"one", "two"}[i%2])
+			h.Head = r.post.disk.head
+			r.cloud.receive(upTopic(rigSite), upFrom(t, rigSite, h))
+			time.Sleep(500 * time.Millisecond)
+		}
+		if s := r.cloud.SiteStates()[rigSite]; !s.Rivals || !s.Online {
+			t.Errorf("%+v, want rivals", s)
+		}
+		if got := count() - before; got > 30 {
+			t.Errorf("%d hellos were taken in 5 minutes, want at most 30", got)
+		}
+		time.Sleep(rivalQuiet)
+		r.cloud.receive(upTopic(rigSite), upFrom(t, rigSite, hello("three")))
+		time.Sleep(time.Second)
+		if s := r.cloud.SiteStates()[rigSite]; s.Rivals {
+			t.Errorf("%+v long after the rival is gone, want none", s)
+		}
+		r.stopC()
+	})
+}
+
+// A peer that floods us fills neither the memory nor the log file.
+func TestFloodIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 25)
+		r.mustEqual("first day", time.Minute)
+		r.cloud.mu.Lock()
+		l := r.cloud.lanes[rigSite]
+		r.cloud.mu.Unlock()
+		before := r.cloud.Stats()
+		for range 2000 {
+			r.cloud.receive(upTopic(rigSite), make([]byte, delta.MaxSealed))
+			r.cloud.receive(upTopic(rigSite), make([]byte, 2<<20))
+			if got := l.waiting.Load(); got > laneBytes {
+				t.Fatalf("%d bytes wait, want at most %d", got, laneBytes)
+			}
+		}
+		time.Sleep(time.Second)
+		after := r.cloud.Stats()
+		if lost := after.Bad + after.Dropped - before.Bad - before.Dropped; lost != 4000 {
+			t.Errorf("%d of 4000 are counted as bad or dropped", lost)
+		}
+		if got := l.waiting.Load(); got != 0 {
+			t.Errorf("%d bytes wait at rest", got)
+		}
+		r.book.write(rigSite, 1, "still well")
+		r.mustEqual("after the flood", time.Minute)
+		r.stop()
+	})
+}

@@ -97,9 +97,18 @@ type Site struct {
 	head     delta.Head     // of the newest Hello or Applied sent
 	receipt  *delta.Receipt // due at the next call of Next
 	lastBeat time.Time
-	quiet    time.Time     // since when no beat came
-	silence  time.Duration // doubles with each connection that brought no beat
+
+	// Of the beats that echoed hello.
+	firstBeat moment
+	beatTime  time.Time  // the newest one's own
+	beatHash  delta.Hash // of its payload
+
+	quiet   time.Time     // since when no beat came
+	silence time.Duration // doubles with each connection that brought no beat
 }
+
+// A moment is when a message came, and when it says that it was sent.
+type moment struct{ at, sent time.Time }
 
 // NewSite checks c. It does not connect; Run does.
 func NewSite(c SiteConfig) (*Site, error) {
@@ -208,6 +217,7 @@ func (s *Site) Send(ctx context.Context, m delta.Message) error {
 		s.mu.Lock()
 		said := *m
 		s.hello, s.saidAt, s.again, s.echoed, s.head = &said, time.Now(), helloFirst, false, m.Head
+		s.firstBeat, s.beatTime, s.beatHash = moment{}, time.Time{}, delta.Hash{}
 		s.mu.Unlock()
 	case *delta.Applied:
 		s.mu.Lock()
@@ -258,8 +268,9 @@ func (s *Site) receive(topic string, envelope []byte) {
 	if in.Err != nil {
 		s.bad.Add(1)
 	}
-	if beat, ok := in.Message.(*delta.Beat); ok {
-		s.heard(beat)
+	if beat, ok := in.Message.(*delta.Beat); ok && !s.heard(beat, in.Hash) {
+		s.bad.Add(1)
+		return
 	}
 	s.queue.put(in)
 }
@@ -284,24 +295,39 @@ func (s *Site) open(envelope []byte) Inbound {
 	return in
 }
 
-// heard notes a beat. Only one that echoes the newest hello is contact.
-func (s *Site) heard(beat *delta.Beat) {
+// heard notes a beat and tells whether it is one to go by. Only one that echoes
+// the newest hello is contact, and only when it is news: a broker that plays
+// old beats again, or holds them back, must not make a site that is cut off
+// believe that it knows all. What is late is told by the time that has passed
+// at both ends since the first beat, so neither clock need be right.
+func (s *Site) heard(beat *delta.Beat, hash delta.Hash) bool {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.hello != nil && beat.Re == s.hello.Nonce {
+		if s.firstBeat.at.IsZero() {
+			s.firstBeat = moment{now, beat.Time}
+		}
+		late := now.Sub(s.firstBeat.at) - beat.Time.Sub(s.firstBeat.sent)
+		if hash == s.beatHash || beat.Time.Before(s.beatTime) || late > s.timing.silence {
+			return false
+		}
+		s.beatHash, s.beatTime = hash, beat.Time
+	}
 	s.quiet = now // the link carries, whatever the beat says
 	switch {
 	case s.hello == nil:
-		return
+		return true
 	case beat.Re != s.hello.Nonce:
 		// The cloud does not know us any more, or an older hello has overtaken
 		// the newest one and the cloud, which echoed that before, now has the
 		// wrong nonce. Say it until it has the right one.
 		s.echoed, s.saidAt, s.again = false, now, helloFirst
-		return
+		return true
 	}
 	s.echoed, s.lastBeat, s.silence = true, now, s.timing.silence
 	signal(s.poke)
+	return true
 }
 
 // answer announces the site, repeats a hello until it is echoed, and answers

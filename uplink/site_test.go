@@ -84,7 +84,7 @@ func TestSilence(t *testing.T) {
 		if err := s.Send(t.Context(), hello("one")); !errors.Is(err, ErrClosed) {
 			t.Fatalf("send without a connection: %v, want %v", err, ErrClosed)
 		}
-		s.heard(&delta.Beat{Re: hello("one").Nonce})
+		hear(s, hello("one").Nonce)
 		time.Sleep(75 * time.Second)
 		if !s.silent(time.Time{}) {
 			t.Error("after a beat the patience is not the first one again")
@@ -120,11 +120,11 @@ func TestHelloIsRepeated(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(70 * time.Second)
-		s.heard(&delta.Beat{Re: hello("other").Nonce})
-		s.heard(&delta.Beat{})
-		s.heard(&delta.Beat{Re: h.Nonce})
+		hear(s, hello("other").Nonce)
+		hear(s, "")
+		hear(s, h.Nonce)
 		time.Sleep(10 * time.Minute)
-		s.heard(&delta.Beat{Re: hello("overtaken").Nonce})
+		hear(s, hello("overtaken").Nonce)
 		time.Sleep(40 * time.Second)
 		r.stop(t)
 		// After half a second, then after twice as long each time, up to 30 s.
@@ -177,6 +177,63 @@ func quietSite(t *testing.T) *Site {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// hear has s hear a beat of this moment, and tells whether it goes by it.
+func hear(s *Site, re string) bool {
+	beat := &delta.Beat{Re: re, Time: time.Now()}
+	return s.heard(beat, delta.HashOf([]byte(re+beat.Time.String())))
+}
+
+// A broker that plays old beats again, in any order, or holds them back, must
+// not make a site that is cut off believe that it has contact.
+func TestOldBeatsAreNoContact(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := quietSite(t)
+		s.opened()
+		h := hello("one")
+		if err := s.Send(t.Context(), h); !errors.Is(err, ErrClosed) {
+			t.Fatal(err)
+		}
+		type stored struct {
+			beat *delta.Beat
+			hash delta.Hash
+		}
+		var tape []stored
+		for i := range 4 {
+			beat := &delta.Beat{Re: h.Nonce, Time: time.Now()}
+			tape = append(tape, stored{beat, delta.HashOf([]byte{byte(i)})})
+			if i < 3 && !s.heard(beat, tape[i].hash) {
+				t.Fatalf("beat %d is not taken", i)
+			}
+			time.Sleep(30 * time.Second)
+		}
+		contact := s.Stats().LastBeat
+		for range 3 {
+			for i, b := range tape[:3] {
+				if s.heard(b.beat, b.hash) {
+					t.Errorf("beat %d is taken again", i)
+				}
+			}
+		}
+		time.Sleep(46 * time.Second) // the last one was held back for 76 s
+		if s.heard(tape[3].beat, tape[3].hash) {
+			t.Error("a beat that was held back is taken")
+		}
+		if got := s.Stats().LastBeat; !got.Equal(contact) {
+			t.Errorf("contact at %v, want it to stay at %v", got, contact)
+		}
+		if !s.silent(time.Time{}) {
+			t.Error("a connection that brings only old beats is taken to be alive")
+		}
+		s.opened()
+		if err := s.Send(t.Context(), hello("two")); !errors.Is(err, ErrClosed) {
+			t.Fatal(err)
+		}
+		if !hear(s, hello("two").Nonce) {
+			t.Error("after a new hello a beat is not taken")
+		}
+	})
 }
 
 func hello(nonce string) *delta.Hello {
