@@ -18,7 +18,9 @@ type Directory interface {
 	Users(ctx context.Context, c cloud.Caller, q cloud.Query) (page []cloud.User, total int, err error)
 	CreateUser(ctx context.Context, c cloud.Caller, attrs map[string]any) (cloud.User, error)
 	// UpdateUser runs edit inside the transaction; an error from edit undoes
-	// all and is returned, wrapped or as it is.
+	// all and is returned, wrapped or as it is. With replace, what edit returns
+	// is the whole document, but active, externalId and userType stay where it
+	// has none.
 	UpdateUser(ctx context.Context, c cloud.Caller, id, ifMatch string, replace bool, edit func(attrs map[string]any) (map[string]any, error)) (cloud.User, error)
 	DeleteUser(ctx context.Context, c cloud.Caller, id, ifMatch string) error
 

@@ -157,7 +157,7 @@ func (d *fakeDirectory) CreateUser(_ context.Context, _ cloud.Caller, attrs map[
 	return copyUser(u), nil
 }
 
-func (d *fakeDirectory) UpdateUser(_ context.Context, _ cloud.Caller, id, ifMatch string, _ bool, edit func(map[string]any) (map[string]any, error)) (cloud.User, error) {
+func (d *fakeDirectory) UpdateUser(_ context.Context, _ cloud.Caller, id, ifMatch string, replace bool, edit func(map[string]any) (map[string]any, error)) (cloud.User, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	i, err := d.user(id)
@@ -171,6 +171,11 @@ func (d *fakeDirectory) UpdateUser(_ context.Context, _ cloud.Caller, id, ifMatc
 	next, err := edit(clone(u.Attrs).(map[string]any))
 	if err != nil {
 		return cloud.User{}, fmt.Errorf("fake: %w", err)
+	}
+	for _, name := range [...]string{"active", "externalId"} {
+		if v, ok := u.Attrs[name]; replace && ok && next[name] == nil {
+			next[name] = v
+		}
 	}
 	if err := d.unique(next, id); err != nil {
 		return cloud.User{}, err

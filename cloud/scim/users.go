@@ -107,9 +107,9 @@ func (c *call) createUser() error {
 }
 
 // replaceUser is PUT. What the body does not have goes, a card number too
-// (Okta pushes whole profiles, so absence says something), except two: a profile
-// push does not carry active, and must not restore anybody; and a body without
-// an externalId does not make the person a stranger.
+// (Okta pushes whole profiles, so absence says something), but for what the
+// Directory keeps: a profile push that says nothing of active must not restore
+// anybody, nor one without an externalId make the person a stranger.
 func (c *call) replaceUser(id string) error {
 	body, err := c.body()
 	if err != nil {
@@ -123,14 +123,8 @@ func (c *call) replaceUser(id string) error {
 	if err != nil {
 		return err
 	}
-	u, err := c.h.dir.UpdateUser(c.ctx, c.caller, id, tag, true, func(old map[string]any) (map[string]any, error) {
-		next := clone(doc).(map[string]any) // the directory may run this again
-		for _, name := range [...]string{"active", "externalId"} {
-			if v, ok := old[name]; ok && next[name] == nil {
-				next[name] = v
-			}
-		}
-		return next, nil
+	u, err := c.h.dir.UpdateUser(c.ctx, c.caller, id, tag, true, func(map[string]any) (map[string]any, error) {
+		return clone(doc).(map[string]any), nil // the directory may run this again
 	})
 	if err != nil {
 		return err
