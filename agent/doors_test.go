@@ -360,7 +360,7 @@ func TestClockFarAhead(t *testing.T) {
 		s.connect()
 		s.tell(message(&delta.Beat{Re: s.nonce, Head: s.world.head, Time: time.Now().AddDate(0, 0, -1)}))
 		if got := s.agent.Now(); !got.Equal(time.Now()) {
-			t.Errorf("a day ahead: %v is not believed", time.Now().Sub(got))
+			t.Errorf("a day ahead: %v is not believed", time.Since(got))
 		}
 	})
 }

@@ -61,6 +61,7 @@ func TestOpenKey(t *testing.T) {
 }
 
 func TestOddPaths(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"a?b", "a#b", "100%", "%41", "with space", "ünï&=;+", "q?_pragma=synchronous(0)"} {
 		t.Run(name, func(t *testing.T) {
 			if runtime.GOOS == "windows" && strings.ContainsAny(name, "?") {
@@ -109,6 +110,7 @@ func TestEmpty(t *testing.T) {
 }
 
 func TestApply(t *testing.T) {
+	t.Parallel()
 	w := newWorld(epoch)
 	w.publish(nil, building(4)...)
 	base := uint64(1)
@@ -402,6 +404,7 @@ func spoil(t *testing.T, o Options, query string, args ...any) {
 }
 
 func TestDamage(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name    string
 		query   string
@@ -551,6 +554,7 @@ func TestWrongKey(t *testing.T) {
 }
 
 func TestUnreadableFile(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		hurt func(path string) error
@@ -662,6 +666,7 @@ func breakLeaf(t *testing.T, f *file, table string, done func() error) {
 }
 
 func TestSalvage(t *testing.T) {
+	t.Parallel()
 	w := newWorld(epoch)
 	w.publish(nil, building(300)...)
 	o := options(t)

@@ -129,6 +129,7 @@ func TestEvents(t *testing.T) {
 }
 
 func TestTrim(t *testing.T) {
+	t.Parallel()
 	o := options(t)
 	e := openEvents(t, o)
 	e.keep = 200
@@ -462,6 +463,7 @@ func TestDuplicateInOneGroup(t *testing.T) {
 // TestSalvageEvents: a broken page costs its events and nothing else; numbers
 // and epoch go on.
 func TestSalvageEvents(t *testing.T) {
+	t.Parallel()
 	o := options(t)
 	e, err := OpenEvents(t.Context(), o)
 	if err != nil {

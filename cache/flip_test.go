@@ -19,7 +19,7 @@ func TestBitFlips(t *testing.T) {
 	t.Parallel()
 	flips := 200
 	if raced {
-		flips = 60
+		flips = 24
 	}
 	w := newWorld(epoch)
 	w.publish(nil, append(building(60), put(lockdownOf(2)), put(personOf(5, access.StateInactive)))...)
@@ -114,6 +114,7 @@ func TestBitFlips(t *testing.T) {
 
 // TestWALCut: what a power cut leaves of the last write is not half a change.
 func TestWALCut(t *testing.T) {
+	t.Parallel()
 	w := newWorld(epoch)
 	w.publish(nil, building(6)...)
 	o := options(t)

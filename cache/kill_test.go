@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	// 100 unless the command line says otherwise.
 	checks := "40"
 	if raced {
-		checks = "8"
+		checks = "4"
 	}
 	if err := flag.Set("rapid.checks", checks); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -112,7 +112,7 @@ func TestKill(t *testing.T) {
 	t.Parallel()
 	kills := 30
 	if raced {
-		kills = 10
+		kills = 6
 	}
 	o := options(t)
 	r := rand.New(rand.NewPCG(5, 6))

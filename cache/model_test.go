@@ -28,6 +28,9 @@ func TestModel(t *testing.T) {
 		runs++
 		o := Options{Dir: filepath.Join(base, fmt.Sprint(runs)), Key: testKey(), Now: func() time.Time { return noon }}
 		defer os.RemoveAll(o.Dir)
+		if err := errors.Join(os.Mkdir(o.Dir, 0o700), os.WriteFile(filepath.Join(o.Dir, "cache.db"), emptyCache(), 0o600)); err != nil {
+			rt.Fatal(err)
+		}
 		db, err := Open(t.Context(), o)
 		if err != nil {
 			rt.Fatal(err)

@@ -72,7 +72,7 @@ func TestSurveyOfADamagedState(t *testing.T) {
 func TestLedgerLeavesTheWriterFree(t *testing.T) {
 	t.Parallel()
 	db := open(t, options(t))
-	rows := make([]LedgerRow, 20*ledgerBatch)
+	rows := make([]LedgerRow, 4*ledgerBatch)
 	for i := range rows {
 		rows[i] = LedgerRow{Credential: fmt.Sprint("c", i), State: "wanted", Since: noon, Version: 1}
 	}

@@ -1,13 +1,17 @@
 package cache
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -205,8 +209,26 @@ func answers(x *access.Index) string {
 
 func testKey() []byte { return []byte("0123456789abcdef0123456789abcdef") }
 
+// emptyCache is the file of a new cache of testKey, made once: to make one takes
+// five times as long as to open it.
+var emptyCache = sync.OnceValue(func() []byte {
+	dir := must(os.MkdirTemp("", "latchkey-cache"))
+	defer os.RemoveAll(dir)
+	db := must(Open(context.Background(), Options{Dir: dir, Key: testKey()}))
+	if err := db.Close(); err != nil {
+		panic(err)
+	}
+	return must(os.ReadFile(filepath.Join(dir, "cache.db")))
+})
+
+// options are those of a cache that is new.
 func options(t testing.TB) Options {
-	return Options{Dir: filepath.Join(t.TempDir(), "site"), Key: testKey(), Now: func() time.Time { return noon }}
+	t.Helper()
+	o := Options{Dir: filepath.Join(t.TempDir(), "site"), Key: testKey(), Now: func() time.Time { return noon }}
+	if err := errors.Join(os.Mkdir(o.Dir, 0o700), os.WriteFile(filepath.Join(o.Dir, "cache.db"), emptyCache(), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return o
 }
 
 func open(t testing.TB, o Options) *DB {

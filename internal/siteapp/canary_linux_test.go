@@ -152,7 +152,7 @@ func TestNoSecretLeaves(t *testing.T) {
 	}
 
 	canaries := map[string][]byte{
-		"password": []byte(password), "card number": []byte(fmt.Sprint(known)), "stranger's number": []byte(fmt.Sprint(unknown)), "revoked number": []byte(fmt.Sprint(known + 7)),
+		"password": []byte(password), "card number": fmt.Append(nil, known), "stranger's number": fmt.Append(nil, unknown), "revoked number": fmt.Append(nil, known+7),
 	}
 	secrets := map[string][]byte{"card": card.Bytes(), "stranger": stranger.Bytes(), "revoked": revoked.Bytes(), "revoked key": gone[:], "cache key": cacheKey}
 	if key, err := delta.LoadPrivate(string(must(os.ReadFile(g.key)))); err != nil {
