@@ -173,10 +173,10 @@ func (c *Cloud) Run(ctx context.Context) error {
 // feed wakes lanes when logs change, keeps the set of lanes, and sends the
 // probes by which silent finds a broker that carries nothing.
 func (c *Cloud) feed(ctx context.Context, wg *sync.WaitGroup) {
-	stops := make(map[string]context.CancelFunc)
+	runs := make(map[string]*laneRun)
 	defer func() {
-		for _, stop := range stops {
-			stop()
+		for _, r := range runs {
+			r.stop()
 		}
 	}()
 	tick := time.NewTicker(c.timing.beat)
@@ -195,7 +195,7 @@ func (c *Cloud) feed(ctx context.Context, wg *sync.WaitGroup) {
 			}
 		case <-retry.C:
 		}
-		if err := c.sync(ctx, wg, stops); err != nil {
+		if err := c.sync(ctx, wg, runs); err != nil {
 			if ctx.Err() != nil {
 				return
 			}
@@ -205,40 +205,60 @@ func (c *Cloud) feed(ctx context.Context, wg *sync.WaitGroup) {
 	}
 }
 
-// sync starts a lane for each site that has none, stops those of sites that are
-// gone, and tells all the others to look at their logs.
-func (c *Cloud) sync(ctx context.Context, wg *sync.WaitGroup, stops map[string]context.CancelFunc) error {
+// A laneRun is a lane that feed has started.
+type laneRun struct {
+	lane *lane
+	stop context.CancelFunc
+	head delta.Head // that it was last woken for
+}
+
+// heads are the heads of all sites, by id; zero ones, with told false, from a
+// Source that does not tell.
+func (c *Cloud) heads(ctx context.Context) (heads map[string]delta.Head, told bool, err error) {
+	if source, ok := c.source.(HeadSource); ok {
+		heads, err = source.Heads(ctx)
+		return heads, true, err
+	}
 	sites, err := c.source.Sites(ctx)
+	heads = make(map[string]delta.Head, len(sites))
+	for _, site := range sites {
+		heads[site] = delta.Head{}
+	}
+	return heads, false, err
+}
+
+// sync starts a lane for each site that has none, stops those of sites that are
+// gone, and tells those whose logs have grown, or may have, to look at them.
+func (c *Cloud) sync(ctx context.Context, wg *sync.WaitGroup, runs map[string]*laneRun) error {
+	heads, told, err := c.heads(ctx)
 	if err != nil {
 		return err
 	}
-	known := make(map[string]bool, len(sites))
-	for _, site := range sites {
-		known[site] = true
-		c.mu.Lock()
-		l, ok := c.lanes[site]
-		c.mu.Unlock()
-		if ok {
-			l.changed.Store(true)
-			signal(l.wake)
+	for site, head := range heads {
+		if r, ok := runs[site]; ok {
+			if !told || r.head != head {
+				r.head = head
+				r.lane.changed.Store(true)
+				signal(r.lane.wake)
+			}
 			continue
 		}
 		if err := delta.CheckSite(site); err != nil {
 			c.log.Error("site left out", "site", site, "err", err)
 			continue
 		}
-		l = newLane(c, site)
+		l := newLane(c, site)
 		c.mu.Lock()
 		c.lanes[site] = l
 		c.mu.Unlock()
 		laneCtx, stop := context.WithCancel(ctx)
-		stops[site] = stop
+		runs[site] = &laneRun{l, stop, head}
 		wg.Go(func() { l.run(laneCtx) })
 	}
-	for site, stop := range stops {
-		if !known[site] {
-			stop()
-			delete(stops, site)
+	for site, r := range runs {
+		if _, ok := heads[site]; !ok {
+			r.stop()
+			delete(runs, site)
 			c.mu.Lock()
 			delete(c.lanes, site)
 			c.mu.Unlock()

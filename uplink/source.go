@@ -54,3 +54,12 @@ type Source interface {
 	// capacity is 1 and the sender never blocks. The link alone reads it.
 	Changed() <-chan struct{}
 }
+
+// A HeadSource is a Source that can tell the heads of all sites at once. The
+// link then reads on only for the sites whose logs have grown; without it each
+// change makes it ask for the head of every site.
+type HeadSource interface {
+	Source
+	// Heads are the heads of all sites that Sites lists, by id, of one moment.
+	Heads(ctx context.Context) (map[string]delta.Head, error)
+}
