@@ -67,6 +67,11 @@ func (c *consistency) site(ctx context.Context, s SiteInfo) error {
 	if got, want := st.Counts.Credentials, records[access.KindCredential]; got != want {
 		return fmt.Errorf("the site holds %d credentials, the log gives it %d", got, want)
 	}
+	for _, d := range st.Doors {
+		if !d.UpToDate {
+			return fmt.Errorf("%s: %s", d.Name, d.Text)
+		}
+	}
 	for _, ctl := range st.Controllers {
 		if ctl.Table != nil && !ctl.Table.Equal {
 			return fmt.Errorf("%s is not proven to hold what it should: wanted %d, held %d", ctl.Name, ctl.Table.Wanted, ctl.Table.Held)

@@ -7,14 +7,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/alecthomas/kong"
-)
-
-// The exit codes of the cloud's program.
-const (
-	exitOK     = 0
-	exitFailed = 1
-	exitUsage  = 2
+	"latchkey/internal/program"
 )
 
 // A cli is the whole command line. Below a noun, list, show and drop are the
@@ -104,41 +97,16 @@ func collection(noun string) string {
 	return noun + "s"
 }
 
-// An env is what a command may touch of the world.
-type env struct {
-	ctx            context.Context
-	stdout, stderr io.Writer
-}
-
 // Main is the cloud's program without the process: arguments in, output and
 // exit code out.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	var c cli
-	left := -1
-	k, err := kong.New(&c, kong.Name("latchkey-cloud"), kong.Description("Turns an organisation's directory into keycards and door access."),
-		kong.Writers(stdout, stderr), kong.Exit(func(code int) { left = code }), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
-	if err != nil {
-		fmt.Fprintln(stderr, "latchkey-cloud:", err)
-		return exitFailed
-	}
-	kctx, err := k.Parse(args)
-	if left >= 0 { // --help printed itself
-		return left
-	}
-	if err != nil {
-		fmt.Fprintln(stderr, "latchkey-cloud:", err)
-		return exitUsage
-	}
-	if err := kctx.Run(&env{ctx, stdout, stderr}); err != nil {
-		fmt.Fprintln(stderr, "latchkey-cloud:", err)
-		return exitFailed
-	}
-	return exitOK
+	env := &program.Env{Context: ctx, Stdout: stdout, Stderr: stderr}
+	return program.Run(env, "latchkey-cloud", "Turns an organisation's directory into keycards and door access.", new(cli), args)
 }
 
 type versionCmd struct{}
 
-func (versionCmd) Run(e *env) error {
-	_, err := fmt.Fprintln(e.stdout, Software)
+func (versionCmd) Run(e *program.Env) error {
+	_, err := fmt.Fprintln(e.Stdout, Software)
 	return err
 }

@@ -11,6 +11,7 @@ import (
 
 	"latchkey/access"
 	"latchkey/cloud"
+	"latchkey/internal/program"
 )
 
 // A command that sets something sends the whole of it. So it first reads what
@@ -19,11 +20,11 @@ import (
 
 type keyCmd struct{ remote }
 
-func (c *keyCmd) Run(e *env) error { return c.do(e, http.MethodGet, "/cloud-key", nil) }
+func (c *keyCmd) Run(e *program.Env) error { return c.do(e, http.MethodGet, "/cloud-key", nil) }
 
 type orgListCmd struct{ remote }
 
-func (c *orgListCmd) Run(e *env) error { return c.do(e, http.MethodGet, "/orgs", nil) }
+func (c *orgListCmd) Run(e *program.Env) error { return c.do(e, http.MethodGet, "/orgs", nil) }
 
 type orgCreateCmd struct {
 	remote
@@ -31,13 +32,13 @@ type orgCreateCmd struct {
 	Name string `help:"For people."`
 }
 
-func (c *orgCreateCmd) Run(e *env) error {
+func (c *orgCreateCmd) Run(e *program.Env) error {
 	return c.do(e, http.MethodPost, "/orgs", map[string]string{"id": c.ID, "name": c.Name})
 }
 
 type orgShowCmd struct{ inOrg }
 
-func (c *orgShowCmd) Run(e *env) error { return c.do(e, http.MethodGet, c.path(), nil) }
+func (c *orgShowCmd) Run(e *program.Env) error { return c.do(e, http.MethodGet, c.path(), nil) }
 
 type orgSetCmd struct {
 	inOrg
@@ -48,7 +49,7 @@ type orgSetCmd struct {
 	Profile     *string  `help:"The directory's dialect: entra, okta or strict; empty is by what it says of itself."`
 }
 
-func (c *orgSetCmd) Run(e *env) error {
+func (c *orgSetCmd) Run(e *program.Env) error {
 	p := cloud.OrgPatch{Name: c.Name, SCIMEnabled: c.SCIM, CardRemoval: c.CardRemoval, Profile: (*cloud.Profile)(c.Profile)}
 	if c.Sentinel != nil {
 		p.Sentinels = &c.Sentinel
@@ -58,7 +59,7 @@ func (c *orgSetCmd) Run(e *env) error {
 
 type orgGroupsCmd struct{ inOrg }
 
-func (c *orgGroupsCmd) Run(e *env) error {
+func (c *orgGroupsCmd) Run(e *program.Env) error {
 	return c.do(e, http.MethodGet, c.path("directory-groups"), nil)
 }
 
@@ -68,7 +69,7 @@ type orgAuditCmd struct {
 	Limit  int    `help:"How many." default:"100"`
 }
 
-func (c *orgAuditCmd) Run(e *env) error {
+func (c *orgAuditCmd) Run(e *program.Env) error {
 	q := url.Values{"before": {c.Before}, "limit": {strconv.Itoa(c.Limit)}}
 	return c.do(e, http.MethodGet, c.path("audit")+"?"+q.Encode(), nil)
 }
@@ -78,7 +79,7 @@ type tokenCreateCmd struct {
 	Label string `help:"What it is for." default:"directory"`
 }
 
-func (c *tokenCreateCmd) Run(e *env) error {
+func (c *tokenCreateCmd) Run(e *program.Env) error {
 	return c.do(e, http.MethodPost, c.path("tokens"), map[string]string{"label": c.Label})
 }
 
@@ -98,7 +99,7 @@ type badgeSetCmd struct {
 	Shared   *bool   `help:"Several people may have the same number." negatable:""`
 }
 
-func (c *badgeSetCmd) Run(e *env) error {
+func (c *badgeSetCmd) Run(e *program.Env) error {
 	b, _, err := find(c.remote, e, c.path("badge-types"), func(b cloud.BadgeType) bool { return b.ID == c.ID })
 	if err != nil {
 		return err
@@ -121,7 +122,7 @@ type propertySetCmd struct {
 	NoPilot bool     `help:"Lift that limit." xor:"pilot"`
 }
 
-func (c *propertySetCmd) Run(e *env) error {
+func (c *propertySetCmd) Run(e *program.Env) error {
 	p, err := get[cloud.Property](c.remote, e, c.path())
 	if err != nil && !errors.Is(err, errNotThere) {
 		return err
@@ -137,11 +138,13 @@ func (c *propertySetCmd) Run(e *env) error {
 
 type propertyDropCmd struct{ inSite }
 
-func (c *propertyDropCmd) Run(e *env) error { return c.do(e, http.MethodDelete, c.path(), nil) }
+func (c *propertyDropCmd) Run(e *program.Env) error { return c.do(e, http.MethodDelete, c.path(), nil) }
 
 type propertyStatusCmd struct{ inSite }
 
-func (c *propertyStatusCmd) Run(e *env) error { return c.do(e, http.MethodGet, c.path("status"), nil) }
+func (c *propertyStatusCmd) Run(e *program.Env) error {
+	return c.do(e, http.MethodGet, c.path("status"), nil)
+}
 
 // A fromFlag selects part of a long list.
 type fromFlag struct {
@@ -158,7 +161,7 @@ type propertyEventsCmd struct {
 	fromFlag
 }
 
-func (c *propertyEventsCmd) Run(e *env) error {
+func (c *propertyEventsCmd) Run(e *program.Env) error {
 	return c.do(e, http.MethodGet, c.path("events")+c.query(), nil)
 }
 
@@ -167,7 +170,7 @@ type propertyLogCmd struct {
 	fromFlag
 }
 
-func (c *propertyLogCmd) Run(e *env) error {
+func (c *propertyLogCmd) Run(e *program.Env) error {
 	return c.do(e, http.MethodGet, c.path("log")+c.query(), nil)
 }
 
@@ -180,7 +183,7 @@ type doorSetCmd struct {
 	Held   *time.Duration `help:"Open longer than this is reported, such as 30s."`
 }
 
-func (c *doorSetCmd) Run(e *env) error {
+func (c *doorSetCmd) Run(e *program.Env) error {
 	d, _, err := find(c.remote, e, c.path("doors"), func(d access.Door) bool { return d.ID == c.ID })
 	if err != nil {
 		return err
@@ -205,7 +208,7 @@ type scheduleSetCmd struct {
 	Holiday []string `help:"A date on which it does not hold, such as 2026-12-25; may stand several times."`
 }
 
-func (c *scheduleSetCmd) Run(e *env) error {
+func (c *scheduleSetCmd) Run(e *program.Env) error {
 	s := access.Schedule{ID: c.ID, Name: c.Name, Zone: c.Zone, Weekly: []access.Interval{}, Holidays: c.Holiday}
 	for _, h := range c.Hours {
 		intervals, err := hours(h)
@@ -268,7 +271,7 @@ type groupSetCmd struct {
 	NoDoors bool     `help:"The group opens no door any more." xor:"doors"`
 }
 
-func (c *groupSetCmd) Run(e *env) error {
+func (c *groupSetCmd) Run(e *program.Env) error {
 	g, _, err := find(c.remote, e, c.path("groups"), func(g cloud.AccessGroup) bool { return g.ID == c.ID })
 	if err != nil {
 		return err
@@ -291,17 +294,17 @@ type membership struct {
 	Person string `arg:"" help:"The person's id."`
 }
 
-func (m membership) put(e *env, method string) error {
+func (m membership) put(e *program.Env, method string) error {
 	return m.do(e, method, m.inOrg.path("people", m.Person, "groups", m.Site, m.Group), nil)
 }
 
 type groupJoinCmd struct{ membership }
 
-func (c *groupJoinCmd) Run(e *env) error { return c.put(e, http.MethodPut) }
+func (c *groupJoinCmd) Run(e *program.Env) error { return c.put(e, http.MethodPut) }
 
 type groupLeaveCmd struct{ membership }
 
-func (c *groupLeaveCmd) Run(e *env) error { return c.put(e, http.MethodDelete) }
+func (c *groupLeaveCmd) Run(e *program.Env) error { return c.put(e, http.MethodDelete) }
 
 // ruleFlags are what a rule says.
 type ruleFlags struct {
@@ -368,7 +371,7 @@ type ruleAddCmd struct {
 	Name string `arg:""`
 }
 
-func (c *ruleAddCmd) Run(e *env) error {
+func (c *ruleAddCmd) Run(e *program.Env) error {
 	r := cloud.Rule{Name: c.Name, Enabled: true}
 	if err := c.apply(&r); err != nil {
 		return err
@@ -385,7 +388,7 @@ type ruleSetCmd struct {
 	Everyone bool    `help:"Drop the conditions: the rule matches everyone." xor:"when"`
 }
 
-func (c *ruleSetCmd) Run(e *env) error {
+func (c *ruleSetCmd) Run(e *program.Env) error {
 	r, found, err := find(c.remote, e, c.path("rules"), func(r cloud.Rule) bool { return r.ID == c.ID })
 	if err != nil {
 		return err
@@ -409,7 +412,7 @@ type ruleOrderCmd struct {
 	IDs []string `arg:"" name:"id"`
 }
 
-func (c *ruleOrderCmd) Run(e *env) error {
+func (c *ruleOrderCmd) Run(e *program.Env) error {
 	return c.do(e, http.MethodPost, c.path("rules", "order"), map[string]any{"ids": c.IDs})
 }
 
@@ -418,7 +421,7 @@ type personListCmd struct {
 	Search string `help:"A whole user name, email, name or card number."`
 }
 
-func (c *personListCmd) Run(e *env) error {
+func (c *personListCmd) Run(e *program.Env) error {
 	return c.pages(e, c.path("people"), url.Values{"search": {c.Search}, "limit": {"500"}})
 }
 
@@ -429,7 +432,7 @@ type personAddCmd struct {
 	Kind  string `help:"FULL, or SMARTBOX for key cabinets alone; empty is FULL."`
 }
 
-func (c *personAddCmd) Run(e *env) error {
+func (c *personAddCmd) Run(e *program.Env) error {
 	return c.do(e, http.MethodPost, c.path("people"), cloud.NewPerson{Name: c.Name, Email: c.Email, Kind: c.Kind})
 }
 
@@ -442,7 +445,7 @@ type personSetCmd struct {
 	Kind      *string `help:"FULL or SMARTBOX."`
 }
 
-func (c *personSetCmd) Run(e *env) error {
+func (c *personSetCmd) Run(e *program.Env) error {
 	return c.do(e, http.MethodPatch, c.path("people", c.ID), cloud.PersonPatch{Name: c.Name, Email: c.Email, Kind: c.Kind, Suspended: c.Suspended})
 }
 
@@ -455,7 +458,7 @@ type cardAddCmd struct {
 	Until  time.Time `help:"When it no longer does."`
 }
 
-func (c *cardAddCmd) Run(e *env) error {
+func (c *cardAddCmd) Run(e *program.Env) error {
 	return c.do(e, http.MethodPost, c.path("people", c.Person, "cards"),
 		cloud.NewCard{Number: c.Number, BadgeType: c.Badge, ValidFrom: unix(c.From), ValidUntil: unix(c.Until)})
 }
@@ -474,6 +477,6 @@ type cardStatusCmd struct {
 	Status string `arg:"" enum:"active,suspended" help:"active or suspended."`
 }
 
-func (c *cardStatusCmd) Run(e *env) error {
+func (c *cardStatusCmd) Run(e *program.Env) error {
 	return c.do(e, http.MethodPatch, c.path("cards", c.ID), cloud.CardPatch{Status: &c.Status})
 }

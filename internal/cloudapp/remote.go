@@ -16,6 +16,7 @@ import (
 
 	"latchkey/cloud/admin"
 	"latchkey/internal/keyfile"
+	"latchkey/internal/program"
 )
 
 const (
@@ -34,7 +35,7 @@ type remote struct {
 
 // call calls the API: in is the body, where it is not nil. It returns the
 // answer and the query of the next page, where there is one.
-func (r remote) call(e *env, method, path string, in any) (answer []byte, next string, err error) {
+func (r remote) call(e *program.Env, method, path string, in any) (answer []byte, next string, err error) {
 	tokens, err := keyfile.Secrets(r.TokenFile)
 	if err != nil {
 		return nil, "", fmt.Errorf("the admin token: %w", err)
@@ -47,7 +48,7 @@ func (r remote) call(e *env, method, path string, in any) (answer []byte, next s
 		}
 		body = bytes.NewReader(b)
 	}
-	ctx, cancel := context.WithTimeout(e.ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(e.Context, callTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(r.URL, "/")+admin.Prefix+path, body)
 	if err != nil {
@@ -89,7 +90,7 @@ func refusal(resp *http.Response, answer []byte, tokenFile string) error {
 }
 
 // do calls the API and prints the answer, indented.
-func (r remote) do(e *env, method, path string, in any) error {
+func (r remote) do(e *program.Env, method, path string, in any) error {
 	answer, _, err := r.call(e, method, path, in)
 	if err != nil || len(answer) == 0 {
 		return err
@@ -97,18 +98,18 @@ func (r remote) do(e *env, method, path string, in any) error {
 	return printJSON(e, answer)
 }
 
-func printJSON(e *env, answer []byte) error {
+func printJSON(e *program.Env, answer []byte) error {
 	var out bytes.Buffer
 	if err := json.Indent(&out, bytes.TrimSpace(answer), "", "  "); err != nil {
 		return fmt.Errorf("the cloud's answer is no JSON: %w", err)
 	}
 	out.WriteByte('\n')
-	_, err := out.WriteTo(e.stdout)
+	_, err := out.WriteTo(e.Stdout)
 	return err
 }
 
 // get reads what is at path.
-func get[T any](r remote, e *env, path string) (v T, err error) {
+func get[T any](r remote, e *program.Env, path string) (v T, err error) {
 	answer, _, err := r.call(e, http.MethodGet, path, nil)
 	if err != nil {
 		return v, err
@@ -120,7 +121,7 @@ func get[T any](r remote, e *env, path string) (v T, err error) {
 }
 
 // find reads the one of a list that is wanted; the zero T where there is none.
-func find[T any](r remote, e *env, path string, wanted func(T) bool) (none T, found bool, err error) {
+func find[T any](r remote, e *program.Env, path string, wanted func(T) bool) (none T, found bool, err error) {
 	all, err := get[[]T](r, e, path)
 	for _, v := range all {
 		if wanted(v) {
@@ -131,7 +132,7 @@ func find[T any](r remote, e *env, path string, wanted func(T) bool) (none T, fo
 }
 
 // pages prints all pages of a list as one.
-func (r remote) pages(e *env, path string, query url.Values) error {
+func (r remote) pages(e *program.Env, path string, query url.Values) error {
 	all := []json.RawMessage{}
 	for next := query.Encode(); next != ""; {
 		answer, n, err := r.call(e, http.MethodGet, path+"?"+next, nil)
@@ -203,15 +204,15 @@ type (
 	}
 )
 
-func (c *list[P]) Run(e *env, k *kong.Context) error {
+func (c *list[P]) Run(e *program.Env, k *kong.Context) error {
 	return c.At.api().do(e, http.MethodGet, c.At.path(things(k)), nil)
 }
 
-func (c *show[P]) Run(e *env, k *kong.Context) error {
+func (c *show[P]) Run(e *program.Env, k *kong.Context) error {
 	return c.At.api().do(e, http.MethodGet, c.At.path(things(k), c.ID), nil)
 }
 
-func (c *drop[P]) Run(e *env, k *kong.Context) error {
+func (c *drop[P]) Run(e *program.Env, k *kong.Context) error {
 	return c.At.api().do(e, http.MethodDelete, c.At.path(things(k), c.ID), nil)
 }
 

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"latchkey/internal/program"
 )
 
 // run is the program against a cloud at url, with a token file of its own.
@@ -40,7 +42,7 @@ func TestPersonListReadsAllPages(t *testing.T) {
 	}))
 	defer srv.Close()
 	code, out, errs := run(t, srv.URL+"/admin/", "person", "list", "--org", "acme")
-	if code != exitOK || strings.Count(out, `"Visitor `) < 5 || calls != 3 {
+	if code != program.OK || strings.Count(out, `"Visitor `) < 5 || calls != 3 {
 		t.Errorf("exit %d after %d calls: %s%s; want 5 people in 3 calls", code, calls, out, errs)
 	}
 }
@@ -67,12 +69,12 @@ func TestAnswersThatAreNotTheCloud(t *testing.T) {
 			}))
 			defer srv.Close()
 			code, _, errs := run(t, srv.URL, "org", "list")
-			if code != exitFailed || !strings.Contains(errs, tt.want) {
+			if code != program.Failed || !strings.Contains(errs, tt.want) {
 				t.Errorf("exit %d: %s; want %q", code, errs, tt.want)
 			}
 		})
 	}
-	if code, _, errs := run(t, "http://127.0.0.1:1/?card=4711", "org", "list"); code != exitFailed || !strings.Contains(errs, "does not answer") {
+	if code, _, errs := run(t, "http://127.0.0.1:1/?card=4711", "org", "list"); code != program.Failed || !strings.Contains(errs, "does not answer") {
 		t.Errorf("exit %d: %s", code, errs)
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"latchkey/cloud/store"
 	"latchkey/delta"
 	"latchkey/internal/keyfile"
+	"latchkey/internal/program"
 	"latchkey/uplink"
 	"latchkey/uplink/broker"
 )
@@ -44,14 +45,14 @@ type serveCmd struct {
 	AdminTokenFile   string `help:"The admin API's tokens, one a line, read again at each call; empty is admin.token in the folder, made at the first start." placeholder:"FILE"`
 }
 
-// Run serves until e.ctx ends, and returns nil then.
+// Run serves until e.Context ends, and returns nil then.
 //
 // It stops in the order that keeps promises: first no new calls come in and
 // those under way are answered, which they are only once their change is on
 // the disk; then the link to the sites; then the broker; then the database.
 // All of that takes less than 5 s. Whatever a kill leaves undone is in the
 // database, and goes on at the next start.
-func (c *serveCmd) Run(e *env) (err error) {
+func (c *serveCmd) Run(e *program.Env) (err error) {
 	log := logger(e, "cloud")
 	// The address comes first: one that is taken must be known before anything
 	// is made or anybody sees this cloud.
@@ -75,7 +76,7 @@ func (c *serveCmd) Run(e *env) (err error) {
 	if err != nil {
 		return fmt.Errorf("cloud key: %w", err)
 	}
-	st, err := store.Open(e.ctx, filepath.Join(c.Dir, "cloud.db"))
+	st, err := store.Open(e.Context, filepath.Join(c.Dir, "cloud.db"))
 	if err != nil {
 		return err
 	}
@@ -104,7 +105,7 @@ func (c *serveCmd) Run(e *env) (err error) {
 		return err
 	}
 	log.Info("cloud starts", "software", Software, "dir", c.Dir, "listen", listener.Addr().String())
-	err = work(e.ctx, func(ctx context.Context) error { return serveHTTP(ctx, listener, handler, log) },
+	err = work(e.Context, func(ctx context.Context) error { return serveHTTP(ctx, listener, handler, log) },
 		task{"gains", service.Run}, task{"uplink", publisher.Run})
 	log.Info("cloud stops")
 	return err
@@ -208,7 +209,7 @@ type brokerCmd struct {
 	SecretFile string `help:"The secret that passwords are made from: the cloud's broker.secret." required:"" placeholder:"FILE"`
 }
 
-func (c *brokerCmd) Run(e *env) error {
+func (c *brokerCmd) Run(e *program.Env) error {
 	secret, err := keyfile.Secret(c.SecretFile)
 	if err != nil {
 		return fmt.Errorf("--secret-file: %w", err)
@@ -220,7 +221,7 @@ func (c *brokerCmd) Run(e *env) error {
 	}
 	defer b.Stop()
 	log.Info("broker starts", "listen", b.URL())
-	<-e.ctx.Done()
+	<-e.Context.Done()
 	return nil
 }
 
@@ -230,17 +231,17 @@ type brokerPasswordCmd struct {
 	User       string `arg:"" help:"A property's id, or cloud."`
 }
 
-func (c *brokerPasswordCmd) Run(e *env) error {
+func (c *brokerPasswordCmd) Run(e *program.Env) error {
 	secrets, err := keyfile.Secrets(c.SecretFile) // never makes one: its passwords would open nothing
 	if err != nil {
 		return fmt.Errorf("--secret-file: %w", err)
 	}
-	_, err = fmt.Fprintln(e.stdout, broker.Password([]byte(secrets[0]), c.User))
+	_, err = fmt.Fprintln(e.Stdout, broker.Password([]byte(secrets[0]), c.User))
 	return err
 }
 
-func logger(e *env, program string) *slog.Logger {
-	return slog.New(slog.NewTextHandler(e.stderr, nil)).With("program", program)
+func logger(e *program.Env, program string) *slog.Logger {
+	return slog.New(slog.NewTextHandler(e.Stderr, nil)).With("program", program)
 }
 
 // grace is how long calls under way may take once the cloud stops.

@@ -70,10 +70,10 @@ func say(env *Env, name string, err error, code int) int {
 }
 
 // Main runs a program as this process: with its arguments, until SIGINT or
-// SIGTERM, and ends the process with the program's exit code.
+// SIGTERM, and ends the process with the program's exit code. A second signal
+// kills it.
 func Main(run func(ctx context.Context, args []string, stdout, stderr io.Writer) int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }

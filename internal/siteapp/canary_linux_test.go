@@ -21,6 +21,7 @@ import (
 	"latchkey/building"
 	"latchkey/cache"
 	"latchkey/delta"
+	"latchkey/internal/program"
 	"latchkey/serialline"
 	"latchkey/wiegand"
 )
@@ -89,7 +90,7 @@ func TestNoSecretLeaves(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if out := new(bytes.Buffer); Main(ctx, []string{"check", "--config", g.file}, out, out) != exitOK {
+	if out := new(bytes.Buffer); Main(ctx, []string{"check", "--config", g.file}, out, out) != program.OK {
 		t.Fatal(out)
 	}
 	stop := g.run(t)
@@ -140,7 +141,7 @@ func TestNoSecretLeaves(t *testing.T) {
 	}
 	read("at work") // with its WAL
 	code, log := stop()
-	if code != exitOK {
+	if code != program.OK {
 		t.Errorf("run ended with %d\n%s", code, log)
 	}
 	out["log"] = []byte(log)

@@ -4,7 +4,6 @@ package siteapp
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,24 +11,16 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/alecthomas/kong"
-
 	"latchkey/agent"
 	"latchkey/delta"
 	"latchkey/internal/keyfile"
+	"latchkey/internal/program"
 	"latchkey/wiegand"
 )
 
-// The exit codes of the agent's program.
-const (
-	exitOK       = 0
-	exitFailed   = 1
-	exitUsage    = 2
-	exitDegraded = 3 // `status`: the agent answers, and something needs a look
-)
-
-// errDegraded makes Main end with exitDegraded; what is wrong is printed already.
-var errDegraded = errors.New("degraded")
+// degraded is `status`'s exit code for: the agent answers, and something needs a
+// look, which has been said.
+const degraded = program.Exit(3)
 
 type cli struct {
 	Run       runCmd       `cmd:"" help:"Work this building's doors until stopped."`
@@ -44,42 +35,11 @@ type cli struct {
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 
-// An env is what a command may touch of the world.
-type env struct {
-	ctx            context.Context
-	stdout, stderr io.Writer
-}
-
 // Main is the agent's program without the process: arguments in, output and
 // exit code out.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	var c cli
-	left := -1
-	k, err := kong.New(&c,
-		kong.Name("latchkey-agent"), kong.Description("Keeps a building's doors in step with the organisation's directory, with or without the cloud."),
-		kong.Writers(stdout, stderr), kong.Exit(func(code int) { left = code }), kong.UsageOnError(),
-	)
-	if err != nil {
-		fmt.Fprintln(stderr, "latchkey-agent:", err)
-		return exitFailed
-	}
-	kctx, err := k.Parse(args)
-	if left >= 0 { // --help printed itself
-		return left
-	}
-	if err != nil {
-		fmt.Fprintln(stderr, "latchkey-agent:", err)
-		return exitUsage
-	}
-	switch err := kctx.Run(&env{ctx, stdout, stderr}); {
-	case err == nil:
-		return exitOK
-	case errors.Is(err, errDegraded):
-		return exitDegraded
-	default:
-		fmt.Fprintln(stderr, "latchkey-agent:", err)
-		return exitFailed
-	}
+	env := &program.Env{Context: ctx, Stdout: stdout, Stderr: stderr}
+	return program.Run(env, "latchkey-agent", "Keeps a building's doors in step with the organisation's directory, with or without the cloud.", new(cli), args)
 }
 
 // A siteFile is the flag that most commands have.
@@ -102,17 +62,17 @@ func (f siteFile) load() (*agent.Config, *wiegand.Catalogue, error) {
 
 type runCmd struct{ siteFile }
 
-func (c *runCmd) Run(e *env) error {
+func (c *runCmd) Run(e *program.Env) error {
 	cfg, formats, err := c.load()
 	if err != nil {
 		return err
 	}
-	return supervised(e.ctx, func(ctx context.Context) error { return Run(ctx, cfg, formats, e.stderr) })
+	return supervised(e.Context, func(ctx context.Context) error { return Run(ctx, cfg, formats, e.Stderr) })
 }
 
 type checkCmd struct{ siteFile }
 
-func (c *checkCmd) Run(e *env) error {
+func (c *checkCmd) Run(e *program.Env) error {
 	cfg, _, err := c.load()
 	if err != nil {
 		return err
@@ -124,7 +84,7 @@ func (c *checkCmd) Run(e *env) error {
 	for _, s := range cfg.Serial {
 		doors += len(s.Doors)
 	}
-	fmt.Fprintf(e.stdout, "%s: site %s: %s on %s, %s on %s\n", c.Config, cfg.Site,
+	fmt.Fprintf(e.Stdout, "%s: site %s: %s on %s, %s on %s\n", c.Config, cfg.Site,
 		count(readers, "OSDP reader"), count(len(cfg.OSDP), "line"), count(doors, "door"), count(len(cfg.Serial), "serial controller"))
 	return nil
 }
@@ -142,7 +102,7 @@ type keygenCmd struct {
 	Site string `help:"The site's id; it becomes the key's." required:""`
 }
 
-func (c *keygenCmd) Run(e *env) error {
+func (c *keygenCmd) Run(e *program.Env) error {
 	key, err := keyfile.Key(c.Out, c.Site)
 	if err != nil {
 		return err
@@ -151,18 +111,18 @@ func (c *keygenCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(e.stdout, public)
+	fmt.Fprintln(e.Stdout, public)
 	return nil
 }
 
 type formatsCmd struct{}
 
-func (formatsCmd) Run(e *env) error {
+func (formatsCmd) Run(e *program.Env) error {
 	catalogue, err := wiegand.Load()
 	if err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(e.Stdout, 0, 0, 2, ' ', 0)
 	for _, f := range catalogue.Formats() {
 		fmt.Fprintf(w, "%s\t%d bits\t%s\n", f.Name, f.Bits, f.Description)
 	}
@@ -171,8 +131,8 @@ func (formatsCmd) Run(e *env) error {
 
 type versionCmd struct{}
 
-func (versionCmd) Run(e *env) error {
-	fmt.Fprintln(e.stdout, agent.Software)
+func (versionCmd) Run(e *program.Env) error {
+	fmt.Fprintln(e.Stdout, agent.Software)
 	return nil
 }
 
@@ -182,12 +142,12 @@ type statusCmd struct {
 }
 
 // Run asks the running agent by its own page, and the system for the service.
-func (c *statusCmd) Run(e *env) error {
+func (c *statusCmd) Run(e *program.Env) error {
 	cfg, _, err := c.load()
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(e.ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(e.Context, 5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+cfg.Status.Listen+"/api/status", nil)
 	if err != nil {
@@ -203,23 +163,23 @@ func (c *statusCmd) Run(e *env) error {
 		return err
 	}
 	if c.JSON {
-		_, err := e.stdout.Write(body)
+		_, err := e.Stdout.Write(body)
 		return err
 	}
 	var st agent.Status
 	if err := json.Unmarshal(body, &st); err != nil {
 		return fmt.Errorf("what answers at %s is not the agent: %w", cfg.Status.Listen, err)
 	}
-	fmt.Fprintf(e.stdout, "service: %s\n%s: %s\n", serviceState(), st.Name, st.Summary)
+	fmt.Fprintf(e.Stdout, "service: %s\n%s: %s\n", serviceState(), st.Name, st.Summary)
 	for _, p := range st.Problems {
-		fmt.Fprintln(e.stdout, "-", p)
+		fmt.Fprintln(e.Stdout, "-", p)
 	}
 	if !st.Ready || len(st.Problems) > 0 {
-		return errDegraded
+		return degraded
 	}
 	for _, d := range st.Doors {
 		if !d.UpToDate {
-			return errDegraded
+			return degraded
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kardianos/service"
 
+	"latchkey/internal/program"
 	"latchkey/packaging"
 )
 
@@ -25,7 +26,7 @@ type installCmd struct {
 	Print bool `help:"Print the systemd unit and change nothing."`
 }
 
-func (c *installCmd) Run(e *env) error {
+func (c *installCmd) Run(e *program.Env) error {
 	exec, err := executable()
 	if err != nil {
 		return err
@@ -39,20 +40,20 @@ func (c *installCmd) Run(e *env) error {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprint(e.stdout, unit)
+		_, err = fmt.Fprint(e.Stdout, unit)
 		return err
 	}
 	if _, _, err := c.load(); err != nil {
 		return fmt.Errorf("not installed: %w", err)
 	}
-	s, err := systemService(new(program), exec, config)
+	s, err := systemService(new(managedRun), exec, config)
 	if err != nil {
 		return err
 	}
 	if err := s.Install(); err != nil {
 		return fmt.Errorf("install: %w", err)
 	}
-	fmt.Fprintf(e.stdout, "installed %s for %s; next: latchkey-agent start\n", serviceName, config)
+	fmt.Fprintf(e.Stdout, "installed %s for %s; next: latchkey-agent start\n", serviceName, config)
 	return nil
 }
 
@@ -62,26 +63,26 @@ type (
 	stopCmd      struct{}
 )
 
-func (uninstallCmd) Run(e *env) error {
+func (uninstallCmd) Run(e *program.Env) error {
 	return control(e, "uninstalled", service.Service.Uninstall)
 }
-func (startCmd) Run(e *env) error { return control(e, "started", service.Service.Start) }
-func (stopCmd) Run(e *env) error  { return control(e, "stopped", service.Service.Stop) }
+func (startCmd) Run(e *program.Env) error { return control(e, "started", service.Service.Start) }
+func (stopCmd) Run(e *program.Env) error  { return control(e, "stopped", service.Service.Stop) }
 
-func control(e *env, done string, act func(service.Service) error) error {
-	s, err := systemService(new(program), "", "")
+func control(e *program.Env, done string, act func(service.Service) error) error {
+	s, err := systemService(new(managedRun), "", "")
 	if err != nil {
 		return err
 	}
 	if err := act(s); err != nil {
 		return err
 	}
-	fmt.Fprintln(e.stdout, done, serviceName)
+	fmt.Fprintln(e.Stdout, done, serviceName)
 	return nil
 }
 
 func serviceState() string {
-	s, err := systemService(new(program), "", "")
+	s, err := systemService(new(managedRun), "", "")
 	if err != nil {
 		return "not a system service here"
 	}
@@ -100,9 +101,9 @@ func serviceState() string {
 	}
 }
 
-// A program is what a service manager that sends no signals starts and stops:
+// A managedRun is what a service manager that sends no signals starts and stops:
 // that of Windows.
-type program struct {
+type managedRun struct {
 	ctx    context.Context
 	run    func(context.Context) error
 	cancel context.CancelFunc
@@ -115,7 +116,7 @@ func supervised(ctx context.Context, run func(context.Context) error) error {
 	if runtime.GOOS != "windows" || service.Interactive() {
 		return run(ctx)
 	}
-	p := &program{ctx: ctx, run: run, ended: make(chan error, 1)}
+	p := &managedRun{ctx: ctx, run: run, ended: make(chan error, 1)}
 	s, err := systemService(p, "", "")
 	if err != nil {
 		return err
@@ -131,7 +132,7 @@ func supervised(ctx context.Context, run func(context.Context) error) error {
 }
 
 // Start is called by the service manager and must not block.
-func (p *program) Start(service.Service) error {
+func (p *managedRun) Start(service.Service) error {
 	ctx, cancel := context.WithCancel(p.ctx)
 	p.cancel = cancel
 	go func() { p.ended <- p.run(ctx) }()
@@ -139,7 +140,7 @@ func (p *program) Start(service.Service) error {
 }
 
 // Stop returns once the agent has stopped.
-func (p *program) Stop(service.Service) error {
+func (p *managedRun) Stop(service.Service) error {
 	p.cancel()
 	return <-p.ended
 }
@@ -147,7 +148,7 @@ func (p *program) Stop(service.Service) error {
 // systemService is the agent as the system's service manager knows it. On
 // Linux that is systemd, by name: the library would quietly choose SysV where
 // it does not find systemd at work.
-func systemService(p *program, exec, config string) (service.Service, error) {
+func systemService(p *managedRun, exec, config string) (service.Service, error) {
 	c := &service.Config{
 		Name: serviceName, DisplayName: "Latchkey site agent",
 		Description: "Keeps the doors of this building in step with the organisation's directory.",

@@ -25,6 +25,7 @@ import (
 	"latchkey/cache"
 	"latchkey/controller"
 	"latchkey/delta"
+	"latchkey/internal/program"
 	"latchkey/packaging"
 	"latchkey/wiegand"
 )
@@ -224,7 +225,7 @@ func newGateway(t *testing.T) gateway {
 	g := gateway{dir: t.TempDir(), page: freeAddr()}
 	g.key = filepath.Join(g.dir, "site.key")
 	var out, errs bytes.Buffer
-	if code := Main(t.Context(), []string{"keygen", "--site", "hq", "--out", g.key}, &out, &errs); code != exitOK {
+	if code := Main(t.Context(), []string{"keygen", "--site", "hq", "--out", g.key}, &out, &errs); code != program.OK {
 		t.Fatalf("keygen: %s", errs.String())
 	}
 	g.file = g.site(t, g.page, strings.TrimSpace(out.String()))
@@ -282,11 +283,11 @@ func TestRunWithoutHardwareAndCloud(t *testing.T) {
 			t.Errorf("status %+v", st)
 		}
 		var said bytes.Buffer
-		if code := Main(t.Context(), []string{"status", "--config", g.file}, &said, &said); code != exitDegraded || !strings.Contains(said.String(), "No doors are known yet.") {
+		if code := Main(t.Context(), []string{"status", "--config", g.file}, &said, &said); code != int(degraded) || !strings.Contains(said.String(), "No doors are known yet.") {
 			t.Errorf("status: exit %d\n%s", code, said.String())
 		}
 		began := time.Now()
-		if code, log := stop(); code != exitOK {
+		if code, log := stop(); code != program.OK {
 			t.Errorf("run ended with %d\n%s", code, log)
 		}
 		if took := time.Since(began); took > 5*time.Second {
@@ -329,13 +330,13 @@ func TestSecondAgentIsRefused(t *testing.T) {
 	Main(t.Context(), []string{"keygen", "--site", "hq", "--out", g.key}, &out, &errs) // prints the one it has
 	second.file = g.site(t, freeAddr(), strings.TrimSpace(out.String()))
 	errs.Reset()
-	if code := Main(t.Context(), []string{"run", "--config", second.file}, io.Discard, &errs); code != exitFailed {
-		t.Errorf("a second agent ended with %d, want %d", code, exitFailed)
+	if code := Main(t.Context(), []string{"run", "--config", second.file}, io.Discard, &errs); code != program.Failed {
+		t.Errorf("a second agent ended with %d, want %d", code, program.Failed)
 	}
 	if want := fmt.Sprintf("state_dir %s: another agent works with it (process %d)", g.dir, os.Getpid()); !strings.Contains(errs.String(), want) {
 		t.Errorf("it said %q, want %q", errs.String(), want)
 	}
-	if code, log := stop(); code != exitOK {
+	if code, log := stop(); code != program.OK {
 		t.Errorf("the first ended with %d\n%s", code, log)
 	}
 	unlock, err := lockState(g.dir) // and its lock with it
