@@ -17,9 +17,9 @@ import (
 func TestLargeChange(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.batch = 20
+	w.batch = 8
 	w.restart()
-	const people = 50
+	const people = 30
 	keep := w.rule("north", cloud.Rule{Groups: []string{"staff"}, Conditions: []cloud.Condition{{Group: "Nobody"}}})
 	for i := range people {
 		w.user(fmt.Sprintf("user%04d", i), fmt.Sprint(10_000+i))

@@ -25,6 +25,7 @@ func TestMain(m *testing.M) {
 		flag.Set("rapid.checks", "12")
 		if raceOn {
 			flag.Set("rapid.checks", "3")
+			flag.Set("rapid.steps", "15")
 		}
 	}
 	os.Exit(m.Run())
