@@ -351,6 +351,10 @@ func (s *stream) snapshot(ctx context.Context, p *delta.Snapshot) error {
 	switch {
 	case errors.Is(err, cache.ErrSnapshot):
 		s.log.WarnContext(ctx, "part of a snapshot refused", "id", p.ID, "part", p.Part, "err", err)
+	case errors.Is(err, cache.ErrRecord): // not the disk's fault, and sending it again does not help
+		s.problem("The site's list from the cloud has an entry that this agent cannot read; doors go on with the last good one.")
+		s.log.ErrorContext(ctx, "snapshot cannot be read", "id", p.ID, "part", p.Part, "err", err)
+		s.nack(ctx, &delta.Nack{Epoch: p.Head.Epoch, Seq: p.Head.Seq, Reason: "shape"})
 	case err != nil:
 		return s.notStored(ctx, err)
 	case len(missing) == 0:

@@ -198,6 +198,65 @@ func TestRevocationDoesNotWaitForSnapshot(t *testing.T) {
 	})
 }
 
+// A snapshot with an entry that cannot be read is nobody's disk fault: the
+// cloud is told, once in a while, and what is held serves on.
+func TestUnreadableSnapshotIsToldOf(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		parts := s.world.snapshot("odd", s.nonce)
+		parts[0].Head.Epoch++
+		parts[0].Records[0].Key = "somebody else"
+		for range 3 {
+			s.tell(message(parts[0]))
+		}
+		if got := one[*delta.Nack](t, s.wire); got.Reason != "shape" || got.Epoch != epoch+1 {
+			t.Errorf("told %+v, want the shape", got)
+		}
+		if st := s.agent.Status(t.Context()); !strings.Contains(st.Cloud.Problem, "cannot read") || !st.Ready {
+			t.Errorf("problem %q, ready %t", st.Cloud.Problem, st.Ready)
+		}
+		if !s.lock.opens(t, 1) {
+			t.Error("the last good list does not serve")
+		}
+	})
+}
+
+// A card that one delta hands from somebody who leaves to another, and a card
+// that two people have, open for who may come in: at once and after a restart.
+func TestCardIsHandedOver(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		person := func(i int, state string) delta.Change {
+			return must(delta.Put(access.Person{ID: fmt.Sprint("p", i), State: state, Kind: access.KindFull}))
+		}
+		s.tell(s.world.publish(nil, append(append(hired(2), hired(3)...), hired(4)...)...))
+		handed := access.Credential{ID: "c2", Person: "p3", Technology: access.TechCard, Format: "H10301", Bits: card(2), Number: numberOf(2), Status: access.CredentialActive}
+		twin := access.Credential{ID: "a4", Person: "p2", Technology: access.TechCard, Format: "H10301", Bits: card(4), Number: numberOf(4), Status: access.CredentialActive}
+		s.tell(s.world.publish([]access.Ref{{Kind: access.KindPerson, Key: "p2"}, {Kind: access.KindCredential, Key: "c2"}},
+			must(delta.Put(handed)),         // card 2 is person 3's now
+			person(2, access.StateInactive), // out
+			must(delta.Put(twin)),           // card 4 is on two people, one of whom is out
+		))
+		check := func(when string) {
+			t.Helper()
+			for i, who := range map[int]string{1: "p1", 2: "p3", 3: "p3", 4: "p4"} {
+				if !s.lock.opens(t, i) || s.last().Person != who {
+					t.Errorf("%s: card %d: %s is %q, want %s let in", when, i, s.last().Person, s.last().Reason, who)
+				}
+			}
+		}
+		check("at once")
+		world := s.world
+		s.end()
+		*s = *start(t, s.dir)
+		s.world = world
+		check("after a restart")
+		s.tell(Inbound{Up: true})
+		s.tell(s.world.publish([]access.Ref{{Kind: access.KindPerson, Key: "p4"}}, person(4, access.StateInactive)))
+		if s.lock.opens(t, 4) {
+			t.Error("a card of two people who are both out opened the door")
+		}
+	})
+}
+
 func TestSnapshotOfOldNonceRefused(t *testing.T) {
 	story(t, func(t *testing.T, s *site) {
 		recorded := s.world.snapshot("recorded", s.nonce)
