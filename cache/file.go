@@ -47,6 +47,7 @@ func pragmas(readOnly bool) []pragma {
 		{"journal_mode", "WAL", "wal"},
 		{"synchronous", "FULL", "2"},
 		{"foreign_keys", "1", "1"},
+		{"temp_store", "MEMORY", "2"}, // neither a full /tmp nor a lack of file handles may stop a commit
 		{"trusted_schema", "0", "0"},
 		{"cell_size_check", "1", "1"},
 		{"fullfsync", "1", "1"},            // macOS: fsync alone does not reach the disk
