@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -204,16 +205,17 @@ func tlsOf(c *agent.TLSConfig) (*tls.Config, error) {
 }
 
 const (
-	maxConns  = 128 // of the status page; more wait
+	maxConns  = 128 // of the status page
 	pageGrace = time.Second
 )
 
 // serve answers on l until ctx ends, then lets running answers finish for
 // pageGrace.
 func serve(ctx context.Context, l net.Listener, h http.Handler) error {
+	few := limit(l, maxConns)
 	srv := &http.Server{
 		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
-		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ConnState: few.state,
 	}
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -224,7 +226,7 @@ func serve(ctx context.Context, l net.Listener, h http.Handler) error {
 			srv.Close()
 		}
 	})
-	err := srv.Serve(limit(l, maxConns))
+	err := srv.Serve(few)
 	if stop() { // the listener failed by itself
 		return err
 	}
@@ -233,8 +235,10 @@ func serve(ctx context.Context, l net.Listener, h http.Handler) error {
 }
 
 // limit lets at most n connections of l be open at once: whoever opens
-// thousands must not take the files that doors need.
-func limit(l net.Listener, n int) net.Listener {
+// thousands must not take the files that doors need. When there are n, the one
+// that has been silent for longest goes, so that somebody who opens many and
+// says nothing does not keep others from the page.
+func limit(l net.Listener, n int) *limited {
 	return &limited{Listener: l, slots: make(chan struct{}, n), done: make(chan struct{})}
 }
 
@@ -243,18 +247,44 @@ type limited struct {
 	slots chan struct{}
 	close sync.Once
 	done  chan struct{}
+
+	mu    sync.Mutex
+	quiet []net.Conn // nothing was asked on them yet, or all is answered; the oldest first
+}
+
+// state is the server's ConnState.
+func (l *limited) state(c net.Conn, s http.ConnState) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.quiet = slices.DeleteFunc(l.quiet, func(q net.Conn) bool { return q == c })
+	if s == http.StateNew || s == http.StateIdle {
+		l.quiet = append(l.quiet, c)
+	}
 }
 
 func (l *limited) Accept() (net.Conn, error) {
-	select {
-	case l.slots <- struct{}{}:
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
 	c, err := l.Listener.Accept()
 	if err != nil {
-		<-l.slots
 		return nil, err
+	}
+	select {
+	case l.slots <- struct{}{}:
+	default:
+		l.mu.Lock()
+		var oldest net.Conn
+		if len(l.quiet) > 0 {
+			oldest, l.quiet = l.quiet[0], l.quiet[1:]
+		}
+		l.mu.Unlock()
+		if oldest != nil {
+			oldest.Close()
+		}
+		select {
+		case l.slots <- struct{}{}:
+		case <-l.done:
+			c.Close()
+			return nil, net.ErrClosed
+		}
 	}
 	return &limitedConn{Conn: c, free: sync.OnceFunc(func() { <-l.slots })}, nil
 }

@@ -406,3 +406,32 @@ func TestConnectionsAreLimited(t *testing.T) {
 	second.Close()
 	third.Close()
 }
+
+// Whoever opens connections and says nothing keeps nobody from the page.
+func TestSilentConnectionsGiveWay(t *testing.T) {
+	l := must(net.Listen("tcp", "127.0.0.1:0"))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- serve(ctx, l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }))
+	}()
+	for range 2 * maxConns {
+		defer must(net.Dial("tcp", l.Addr().String())).Close()
+	}
+	client := &http.Client{Timeout: 4 * time.Second, Transport: new(http.Transport)} // silence alone ends after 5 s
+	for range 3 {
+		resp, err := client.Get("http://" + l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := must(io.ReadAll(resp.Body)); string(text) != "ok" {
+			t.Errorf("got %q", text)
+		}
+		resp.Body.Close()
+		client.CloseIdleConnections()
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
