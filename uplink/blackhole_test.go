@@ -1,6 +1,7 @@
 package uplink
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -10,7 +11,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
 
 	"latchkey/uplink/broker"
 )
@@ -177,4 +181,39 @@ func (p *proxy) drop() {
 		c.Close()
 	}
 	p.conns = nil
+}
+
+// A stuckClient is a client whose connection is gone and that has not noticed:
+// its Publish does not return.
+type stuckClient struct {
+	mqtt.Client
+	free chan struct{}
+}
+
+func (stuckClient) IsConnectionOpen() bool { return true }
+
+func (c stuckClient) Publish(string, byte, bool, any) mqtt.Token {
+	<-c.free
+	return &mqtt.DummyToken{}
+}
+
+// Nobody waits for a connection that broke while he published.
+func TestPublishEndsWithItsConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := stuckClient{free: make(chan struct{})}
+		broken := &session{client: client, lost: make(chan struct{})}
+		p := &pipe{session: broken}
+		began := time.Now()
+		time.AfterFunc(time.Millisecond, func() { broken.end(errors.New("broken pipe")) })
+		if err := p.publish(t.Context(), "topic", false, nil); !errors.Is(err, ErrClosed) || time.Since(began) > time.Second {
+			t.Errorf("on a broken connection: %v after %v, want %v at once", err, time.Since(began), ErrClosed)
+		}
+		p.session = &session{client: client, lost: make(chan struct{})}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Millisecond, cancel)
+		if err := p.publish(ctx, "topic", false, nil); !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled: %v, want %v", err, context.Canceled)
+		}
+		close(client.free)
+	})
 }

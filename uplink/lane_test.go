@@ -177,7 +177,7 @@ func TestLossyLine(t *testing.T) {
 				n := 0
 				for range 6 {
 					r.line.set(random.IntN(60), random.IntN(30), time.Duration(random.Int64N(int64(300*time.Millisecond))), random.IntN(6) == 0)
-					for range random.IntN(60) {
+					for range random.IntN(40) {
 						n++
 						r.book.write(rigSite, n%30, fmt.Sprint(n))
 						time.Sleep(time.Duration(random.Int64N(int64(100 * time.Millisecond))))
@@ -231,8 +231,8 @@ func TestLargeSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 3)
 		r.stopS()
-		for n := range 420 {
-			r.book.write(rigSite, n, strings.Repeat("x", 4000))
+		for n := range 19 {
+			r.book.write(rigSite, n, strings.Repeat("x", 60_000))
 		}
 		r.book.newEpoch(rigSite)
 		r.line.set(20, 10, 300*time.Millisecond, false)
@@ -455,14 +455,14 @@ func TestDenialsOvertake(t *testing.T) {
 			r.book.write(rigSite, 0, "a")
 			r.mustEqual("first day", time.Minute)
 			r.stopS()
-			for n := range 1000 {
+			for n := range 500 {
 				r.book.write(rigSite, n%30, fmt.Sprint(n))
 			}
 			r.book.deny(rigSite, 1, "gone", denied)
 			r.startSite()
 			r.mustEqual("backlog", time.Minute)
 			if held, ok := at(r); !ok || held.Seq > 200 {
-				t.Errorf("denied at seq %d (%v), want before 200 of 1002", held.Seq, ok)
+				t.Errorf("denied at seq %d (%v), want before 200 of 502", held.Seq, ok)
 			}
 			if got := r.cloud.Stats().Resent; got > 64 {
 				t.Errorf("%d deltas were sent again on a line that loses nothing, want at most one window", got)
@@ -476,8 +476,8 @@ func TestDenialsOvertake(t *testing.T) {
 			r.book.write(rigSite, 0, "a")
 			r.mustEqual("first day", time.Minute)
 			r.stopS()
-			for n := range 400 {
-				r.book.write(rigSite, n, strings.Repeat("x", 4000))
+			for n := range 19 { // each a part of its own, and more than go at once
+				r.book.write(rigSite, n, strings.Repeat("x", 60_000))
 			}
 			r.book.newEpoch(rigSite)
 			r.line.set(0, 0, 3*time.Second, false) // slow
@@ -621,7 +621,7 @@ func TestFloodIsBounded(t *testing.T) {
 		l := r.cloud.lanes[rigSite]
 		r.cloud.mu.Unlock()
 		before := r.cloud.Stats()
-		for range 2000 {
+		for range 100 {
 			r.cloud.receive(upTopic(rigSite), make([]byte, delta.MaxSealed))
 			r.cloud.receive(upTopic(rigSite), make([]byte, 2<<20))
 			if got := l.waiting.Load(); got > laneBytes {
@@ -630,8 +630,8 @@ func TestFloodIsBounded(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		after := r.cloud.Stats()
-		if lost := after.Bad + after.Dropped - before.Bad - before.Dropped; lost != 4000 {
-			t.Errorf("%d of 4000 are counted as bad or dropped", lost)
+		if lost := after.Bad + after.Dropped - before.Bad - before.Dropped; lost < 150 || lost > 200 {
+			t.Errorf("%d of 200 are counted as bad or dropped, want all but what the queue holds", lost)
 		}
 		if got := l.waiting.Load(); got != 0 {
 			t.Errorf("%d bytes wait at rest", got)

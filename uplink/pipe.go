@@ -294,7 +294,20 @@ func (p *pipe) publish(ctx context.Context, topic string, retained bool, payload
 	if s == nil || !s.client.IsConnectionOpen() {
 		return ErrClosed
 	}
-	err := await(ctx, s, s.client.Publish(topic, p.qos, retained, payload), ackTimeout)
+	// paho's Publish itself blocks, for the whole write time-out, when the
+	// connection breaks under it: whoever publishes must not wait so long for a
+	// connection that may be back already.
+	handed := make(chan mqtt.Token, 1)
+	go func() { handed <- s.client.Publish(topic, p.qos, retained, payload) }()
+	var err error
+	select {
+	case token := <-handed:
+		err = await(ctx, s, token, ackTimeout)
+	case <-s.lost:
+		err = s.why
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	switch {
 	case err == nil:
 		p.sent.Add(1)
