@@ -12,22 +12,10 @@ import (
 	"latchkey/delta"
 )
 
-// filled opens a cache of n records; a third of them each are people, cards and
-// memberships.
-func filled(b *testing.B, n int) (*DB, *world, Options) {
-	b.Helper()
-	w := newWorld(epoch)
-	w.publish(nil, building(n/3)...)
-	o := options(b)
-	db := open(b, o)
-	fill(b, db, w, "s", 1)
-	return db, w, o
-}
-
 func BenchmarkApply(b *testing.B) {
 	for _, size := range []int{1, 100} {
 		b.Run(fmt.Sprintf("changes=%d", size), func(b *testing.B) {
-			db, w, _ := filled(b, 10_000)
+			db, w, _ := stocked(b, 10_000/3)
 			state := []string{access.StateInactive, access.StateActive}
 			var took []time.Duration
 			i := 0
@@ -59,7 +47,7 @@ func percentiles(b *testing.B, took []time.Duration) {
 }
 
 func BenchmarkDecide(b *testing.B) {
-	db, w, _ := filled(b, 100_000)
+	db, w, _ := stocked(b, 100_000/3)
 	cards := 100_000 / 3
 	// The floor: one look-up in a map of the same size.
 	floor := map[access.Ref]int{}
@@ -97,7 +85,7 @@ func BenchmarkDecide(b *testing.B) {
 func BenchmarkOpen(b *testing.B) {
 	for _, n := range []int{10_000, 100_000} {
 		b.Run(fmt.Sprintf("records=%d", n), func(b *testing.B) {
-			db, _, o := filled(b, n)
+			db, _, o := stocked(b, n/3)
 			if err := db.Close(); err != nil {
 				b.Fatal(err)
 			}
@@ -171,7 +159,7 @@ func BenchmarkAppend(b *testing.B) {
 // credentials. A decision must never wait for either: p99-ms under 5.
 func BenchmarkDecideBesideCommits(b *testing.B) {
 	const cards = 250_000
-	db, w, _ := filled(b, 3*cards)
+	db, w, _ := stocked(b, cards)
 	clear(w.states)
 	var stop atomic.Bool
 	var busy sync.WaitGroup

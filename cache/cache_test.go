@@ -501,11 +501,7 @@ func TestDamage(t *testing.T) {
 }
 
 func TestVerifyFindsWhatTheDiskChanged(t *testing.T) {
-	w := newWorld(epoch)
-	w.publish(nil, building(4)...)
-	o := options(t)
-	db := open(t, o)
-	fill(t, db, w, "s", 1)
+	db, _, o := stocked(t, 4)
 	spoil(t, o, `DELETE FROM records WHERE key = 'c0'`)
 	if err := db.Verify(t.Context()); !errors.Is(err, ErrDamaged) {
 		t.Errorf("verify: %v, want ErrDamaged", err)
@@ -838,11 +834,7 @@ func TestValues(t *testing.T) {
 // TestFileHidesCards looks for what must not stand in the files (requirement
 // S3): card bits, in text and raw, and names of people.
 func TestFileHidesCards(t *testing.T) {
-	w := newWorld(epoch)
-	w.publish(nil, building(20)...)
-	o := options(t)
-	db := open(t, o)
-	fill(t, db, w, "s", 1)
+	db, _, o := stocked(t, 20)
 	secret := []byte("0123456789ABCDEX")
 	if err := errors.Join(db.AddTombstones(t.Context(), "north", [][]byte{secret}), db.SetValue(t.Context(), "v", secret)); err != nil {
 		t.Fatal(err)

@@ -115,11 +115,7 @@ func TestBitFlips(t *testing.T) {
 // TestWALCut: what a power cut leaves of the last write is not half a change.
 func TestWALCut(t *testing.T) {
 	t.Parallel()
-	w := newWorld(epoch)
-	w.publish(nil, building(6)...)
-	o := options(t)
-	db := open(t, o)
-	fill(t, db, w, "s", 1)
+	db, w, o := stocked(t, 6)
 	sizes := []int64{}
 	for range 5 {
 		d := w.publish(nil, put(personOf(1, access.StateInactive)), put(personOf(2, access.StateInactive)), put(personOf(1, access.StateActive)))

@@ -14,10 +14,7 @@ import (
 // would not be: a waiting writer goes before later readers.)
 func TestDecisionsDoNotWaitForSurveys(t *testing.T) {
 	t.Parallel()
-	w := newWorld(epoch)
-	w.publish(nil, building(people)...)
-	db := open(t, options(t))
-	fill(t, db, w, "s", 1)
+	db, w, _ := stocked(t, people)
 	d := w.publish(nil, put(personOf(0, access.StateInactive)))
 	before, _ := db.Changes()
 	applied := make(chan error, 1)
@@ -52,10 +49,7 @@ func TestDecisionsDoNotWaitForSurveys(t *testing.T) {
 // to push, however many cards it still has.
 func TestSurveyOfADamagedState(t *testing.T) {
 	t.Parallel()
-	w := newWorld(epoch)
-	w.publish(nil, building(people)...)
-	db := open(t, options(t))
-	fill(t, db, w, "s", 1)
+	db, _, _ := stocked(t, people)
 	db.verifyFailed(ErrDamaged)
 	db.Survey(func(x *access.Index, held delta.Head) {
 		if held != (delta.Head{}) {

@@ -258,6 +258,17 @@ func fill(t testing.TB, db *DB, w *world, id string, seq uint64) {
 	}
 }
 
+// stocked is a cache that holds the building of n people.
+func stocked(t testing.TB, n int) (*DB, *world, Options) {
+	t.Helper()
+	w := newWorld(epoch)
+	w.publish(nil, building(n)...)
+	o := options(t)
+	db := open(t, o)
+	fill(t, db, w, "s", 1)
+	return db, w, o
+}
+
 func decide(db *DB, card, door int) (dec access.Decision) {
 	db.View(func(x *access.Index) {
 		dec = x.Decide(access.Query{Door: fmt.Sprintf("d%d", door), Bits: bitsOf(card), At: noon})
