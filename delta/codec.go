@@ -111,6 +111,10 @@ func Encode(m Message) ([]byte, error) {
 	if len(payload) > MaxPayload {
 		return nil, fmt.Errorf("%w: %s of %d bytes, want at most %d", ErrSize, name, len(payload), MaxPayload)
 	}
+	// A record, or a command's arguments, may be fine alone and too deep here.
+	if err := checkJSON(payload); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrShape, name, err)
+	}
 	return payload, nil
 }
 
