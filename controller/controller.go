@@ -16,16 +16,14 @@ import (
 
 // What a caller decides on.
 var (
-	// ErrOffline says that the hardware of this door does not answer. The door
-	// is as it was: nothing was opened.
+	// ErrOffline says that the hardware of this door does not answer, or that
+	// the driver is not running. The door is as it was: nothing was opened.
 	ErrOffline = errors.New("controller: offline")
 	// ErrUnknownDoor says that the driver has no such door or reader.
 	ErrUnknownDoor = errors.New("controller: unknown door")
 	// ErrDuration says that an unlock was asked for that is too short or too
 	// long.
 	ErrDuration = errors.New("controller: unlock time out of range")
-	// ErrStopped says that the driver is not running.
-	ErrStopped = errors.New("controller: driver not running")
 )
 
 // The times for which Unlock may hold a strike. Whoever wants a door open for
@@ -57,7 +55,8 @@ type Driver interface {
 	// returns nil once the hardware has taken the command. The output is timed
 	// by the hardware: whatever happens to the agent or the line afterwards, the
 	// strike falls back. A second Unlock while the first still holds starts the
-	// time anew.
+	// time anew, shorter or longer, and is not heard: whoever holds a door open
+	// by Unlock every 20 s does not have its reader beep all day.
 	//
 	// It returns at once with ErrOffline if the hardware is known not to
 	// answer, ErrUnknownDoor or ErrDuration if it was asked for what it cannot
@@ -116,7 +115,7 @@ const (
 	DoorClosed        // Door
 	Tamper            // Reader where it is a reader's
 	ExitRequest       // Door; with a Device set, the controller has opened the door by itself
-	EventsLost        // the controller overwrote Count events before they were fetched
+	EventsLost        // Count events are gone: the controller overwrote them before they were fetched, or the sink took none for too long
 	ForeignChange     // Count credentials of the table were not what we had put there
 	PowerFail         // Reader where it is a reader's
 	DoorForced        // Door: opened with nobody let in, as the controller says
@@ -202,7 +201,7 @@ type DoorStatus struct {
 type TableStatus struct {
 	Wanted     int       `json:"wanted"`          // credentials that should be in the table
 	Held       int       `json:"held"`            // credentials that are, as last proven and sent
-	Equal      bool      `json:"equal"`           // the digest read back proved the two equal
+	Equal      bool      `json:"equal"`           // the digest read back in this session proved the two equal; false while offline
 	Behind     int       `json:"behind"`          // credentials still to be changed
 	CannotHold int       `json:"cannot_hold"`     // credentials this controller cannot hold; not among Wanted
 	Since      time.Time `json:"since,omitzero"`  // of Equal as it is now

@@ -31,6 +31,7 @@ type courier struct {
 	mu    sync.Mutex
 	queue []Event
 	kept  int // events that a controller keeps, in queue or on their way
+	lost  int // events that were dropped and not told of yet
 }
 
 func newCourier(sink Sink, log *slog.Logger) *courier {
@@ -39,7 +40,8 @@ func newCourier(sink Sink, log *slog.Logger) *courier {
 
 // post queues events and does not block. When the sink is so far behind that
 // the queue is full, the oldest event that a controller does not keep by
-// itself is dropped and logged; what it does keep never is.
+// itself is dropped, and told of by an EventsLost once the sink takes something
+// again; what it does keep never is.
 func (c *courier) post(events ...Event) {
 	dropped := 0
 	c.mu.Lock()
@@ -55,6 +57,7 @@ func (c *courier) post(events ...Event) {
 		}
 		c.queue = append(c.queue, e)
 	}
+	c.lost += dropped
 	c.mu.Unlock()
 	if dropped > 0 {
 		c.log.Error("events dropped: nobody takes them", "controller", events[0].Controller, "count", dropped)
@@ -88,7 +91,9 @@ func (c *courier) run(ctx context.Context) {
 			}
 			continue
 		}
-		c.deliver(ctx, e)
+		if c.deliver(ctx, e) {
+			c.confess(ctx, e.Controller)
+		}
 		if e.Device == nil || ctx.Err() != nil {
 			continue
 		}
@@ -102,26 +107,38 @@ func (c *courier) run(ctx context.Context) {
 	}
 }
 
-// deliver returns once the sink has e, or, unless its controller keeps it, refused it.
-func (c *courier) deliver(ctx context.Context, e Event) {
+// confess tells the sink how many events were dropped. If it refuses, it is
+// told after the next event that it takes.
+func (c *courier) confess(ctx context.Context, controller string) {
+	c.mu.Lock()
+	n := c.lost
+	c.lost = 0
+	c.mu.Unlock()
+	if n > 0 && !c.deliver(ctx, Event{Kind: EventsLost, At: time.Now().UTC(), Controller: controller, Count: uint64(n)}) {
+		c.mu.Lock()
+		c.lost += n
+		c.mu.Unlock()
+	}
+}
+
+// deliver returns once the sink has e, or, unless its controller keeps it,
+// refused it, and tells which.
+func (c *courier) deliver(ctx context.Context, e Event) (taken bool) {
 	if e.Kind == CardRead && time.Since(e.At) > staleCard {
 		c.log.Warn(staleCardText, "controller", e.Controller, "reader", e.Reader)
-		return
+		return false
 	}
 	rest := courierRetry
 	for try := 0; ; try++ {
 		err := c.sink(ctx, e)
 		if err == nil || ctx.Err() != nil {
-			return
+			return err == nil
 		}
 		if try == 0 {
 			c.log.Error("event not taken", "controller", e.Controller, "kind", e.Kind.String(), "err", err)
 		}
-		if e.Device == nil {
-			return
-		}
-		if !sleep(ctx, rest) {
-			return
+		if e.Device == nil || !sleep(ctx, rest) {
+			return false
 		}
 		rest = min(rest*2, courierRest)
 	}

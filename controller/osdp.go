@@ -178,8 +178,11 @@ func (d *OSDP) Unlock(ctx context.Context, door string, dur time.Duration) error
 	}
 	dur = dur.Round(100 * time.Millisecond)
 	r := d.cfg.Readers[i]
+	d.mu.Lock()
+	held := time.Now().Before(d.doors[door].until)
+	d.mu.Unlock()
 	open := osdp.OUT{{Output: r.Output, Action: osdp.OutputOnFor, Timer: dur}}
-	err := d.send(ctx, r, append([]osdp.Command{open}, granted(r, dur)...)...)
+	err := d.send(ctx, r, append([]osdp.Command{open}, granted(r, dur, held)...)...)
 	if err != nil && !refusedOnly(err, osdp.CodeLED, osdp.CodeBUZ) { // a reader without light or buzzer opens its door as well
 		return fmt.Errorf("controller: %s: door %s: unlock: %w", d.cfg.Name, door, err)
 	}
@@ -188,7 +191,7 @@ func (d *OSDP) Unlock(ctx context.Context, door string, dur time.Duration) error
 	d.mu.Unlock()
 	for _, o := range d.cfg.Readers[i+1:] {
 		if o.Door == door {
-			d.show(o, granted(o, dur)...)
+			d.show(o, granted(o, dur, held)...)
 		}
 	}
 	return nil
@@ -211,13 +214,16 @@ func (d *OSDP) Deny(ctx context.Context, reader string) error {
 	return nil
 }
 
-// granted is what a reader shows while its door is open.
-func granted(r OSDPReader, dur time.Duration) []osdp.Command {
-	return []osdp.Command{
-		osdp.LED{{Reader: r.Reader, Temporary: osdp.Blink{Code: osdp.LEDSet, On: 100 * time.Millisecond,
-			OnColor: osdp.Green, OffColor: osdp.Green}, Timer: dur}},
-		osdp.BUZ{Reader: r.Reader, Tone: osdp.ToneDefault, On: 100 * time.Millisecond, Off: 100 * time.Millisecond, Count: 1},
+// granted is what a reader shows while its door is open, and sounds if the
+// strike was not held already.
+func granted(r OSDPReader, dur time.Duration, held bool) []osdp.Command {
+	light := osdp.LED{{Reader: r.Reader, Temporary: osdp.Blink{Code: osdp.LEDSet, On: 100 * time.Millisecond,
+		OnColor: osdp.Green, OffColor: osdp.Green}, Timer: dur}}
+	if held {
+		return []osdp.Command{light}
 	}
+	return []osdp.Command{light,
+		osdp.BUZ{Reader: r.Reader, Tone: osdp.ToneDefault, On: 100 * time.Millisecond, Off: 100 * time.Millisecond, Count: 1}}
 }
 
 // idle is what a reader shows, and its strike does, when nothing happens. A
@@ -301,6 +307,11 @@ func (d *OSDP) event(e osdp.Event) {
 	switch e.Kind {
 	case osdp.Online, osdp.Restarted:
 		settle = true
+		if e.Kind == osdp.Restarted {
+			for _, r := range readers {
+				d.dropped(r) // its outputs are as after power-up
+			}
+		}
 		clear(pd.exits)
 		clear(pd.digits)
 		if !pd.online {
@@ -378,6 +389,14 @@ func (d *OSDP) event(e osdp.Event) {
 		for _, r := range readers {
 			d.show(r, idle(r)...) // lights and strikes are as after power-up: OSDP v2.2, re-established link
 		}
+	}
+}
+
+// dropped notes that r's PD let go of its strike; d.mu is held.
+func (d *OSDP) dropped(r OSDPReader) {
+	i := slices.IndexFunc(d.cfg.Readers, func(o OSDPReader) bool { return o.Door == r.Door })
+	if d.cfg.Readers[i].Addr == r.Addr { // r's PD is the one that drives it
+		d.doors[r.Door].until = time.Time{}
 	}
 }
 

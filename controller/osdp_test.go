@@ -224,6 +224,53 @@ func TestUnlockOpensStrikeThenShowsGreen(t *testing.T) {
 	})
 }
 
+// A door that is held open by renewed unlocks must not beep all day.
+func TestRenewedUnlockIsSilent(t *testing.T) {
+	runOSDP(t, 0, func(t *testing.T, b *bench, _ func() []controller.Event) {
+		beeps := func() (n int) {
+			for _, c := range b.commands() {
+				if c.Code() == osdp.CodeBUZ {
+					n++
+				}
+			}
+			return n
+		}
+		unlock := func(d time.Duration) {
+			t.Helper()
+			if err := b.driver.Unlock(t.Context(), "front", d); err != nil {
+				t.Fatal(err)
+			}
+		}
+		beeps()
+		unlock(time.Minute)
+		if got := beeps(); got != 1 {
+			t.Errorf("%d beeps at the first unlock, want 1", got)
+		}
+		for range 5 {
+			time.Sleep(20 * time.Second)
+			unlock(time.Minute)
+		}
+		unlock(controller.MinUnlock) // its end
+		if got := beeps(); got != 0 {
+			t.Errorf("%d beeps at renewals, want none", got)
+		}
+		time.Sleep(time.Second)
+		if b.pd.Output(1) {
+			t.Error("the strike is still released")
+		}
+		unlock(time.Minute)
+		b.pd.Reboot() // and the strike is down
+		time.Sleep(2 * time.Second)
+		if s := b.driver.Status(); s.Doors[0].Unlocked {
+			t.Error("Status says that a strike is held that a reboot has dropped")
+		}
+		unlock(time.Second)
+		if got := beeps(); got != 2 {
+			t.Errorf("%d beeps at unlocks of a shut door, want 2", got)
+		}
+	})
+}
+
 func TestDenyShowsRed(t *testing.T) {
 	runOSDP(t, 0, func(t *testing.T, b *bench, _ func() []controller.Event) {
 		b.commands()

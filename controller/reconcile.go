@@ -87,6 +87,7 @@ type planner struct {
 	toFold     bool      // the controller's journal of single changes is full
 	folded     bool      // it was emptied since the last single change
 	met        bool      // there was a session
+	offline    bool      // the newest one is over
 	identity   serialline.Hello
 	surprised  bool // it is not the table that we left
 
@@ -441,6 +442,8 @@ func (p *planner) plain() string {
 		return p.refusal
 	case p.wrong >= 2:
 		return "What the controller says it holds does not match what it was sent, twice in a row; somebody may be changing its table, or its memory is faulty."
+	case p.met && p.offline:
+		return "The controller does not answer, so nobody knows what it holds now."
 	case !p.cards.known || !p.hours.known:
 		return "The controller's table is being read."
 	}

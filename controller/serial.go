@@ -289,6 +289,7 @@ func (r *serialRun) offline(ctx context.Context, err error) {
 	}
 	r.mu.Unlock()
 	r.plan.lost(step{})
+	r.stale = true
 	if was && ctx.Err() == nil {
 		r.log.Warn("controller offline", "controller", r.cfg.Name, "err", err)
 		r.courier.post(Event{Kind: ControllerOffline, At: time.Now().UTC(), Controller: r.cfg.Name})
@@ -703,7 +704,7 @@ func (r *serialRun) report(now time.Time) {
 		r.ledger, r.stale = now, false
 		r.clerk.update(p.rows(now.UTC(), r.clerk.known()))
 	}
-	t := TableStatus{Equal: p.equal, Behind: p.behind(), Proven: p.proven, Text: p.plain()}
+	t := TableStatus{Equal: p.equal && !p.paused, Behind: p.behind(), Proven: p.proven, Text: p.plain()}
 	if p.target != nil {
 		t.Wanted, t.CannotHold = len(p.target.records), len(p.target.cannot)
 		t.Epoch, t.Version = p.target.epoch, p.target.version

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -522,6 +523,25 @@ func TestFaultsInMidPush(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a controller holds that does not answer, nobody can vouch for.
+func TestSilentControllerIsNotEqual(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(t)
+		g.run(func() {
+			g.want(func(w *controller.Wanted) { w.Entitlements = crowd(10) })
+			g.equal(10 * time.Second)
+			g.box.Mute(true)
+			until(t, 10*time.Second, "offline", func() bool { return !g.driver.Status().Online })
+			synctest.Wait()
+			if s := g.driver.Status().Table; s.Equal || !strings.Contains(s.Text, "does not answer") || s.Proven.IsZero() {
+				t.Errorf("silent controller: %+v, want not equal", *s)
+			}
+			g.box.Mute(false)
+			g.equal(time.Minute)
+		})
+	})
 }
 
 // swap puts another controller in place of the one that is there.

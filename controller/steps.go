@@ -685,6 +685,7 @@ func (p *planner) hello(id serialline.Hello, floor uint64, now time.Time) {
 	old, met := p.identity, p.met
 	p.identity, p.met = id, true
 	p.lost(step{})
+	p.offline = false
 	was := p.stamps[serialline.TableCredentials]
 	is := stamp{id.Credentials.Epoch, id.Credentials.Version}
 	p.stamps[serialline.TableCredentials] = is
@@ -748,6 +749,8 @@ func (p *planner) lost(s step) {
 		}
 	}
 	p.read, p.abort = nil, nil
+	p.offline = true
+	p.equal = false // nobody knows what happens to a table that cannot be read
 	p.cards.known, p.hours.known = false, false
 	if p.load != nil {
 		p.load.open = false
