@@ -168,6 +168,7 @@ func (r *rig) stop() {
 // TestLossyLine: whatever the line does and whoever restarts, once it is well
 // again all deltas are applied in turn and once, and all events are stored.
 func TestLossyLine(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -175,7 +176,7 @@ func TestLossyLine(t *testing.T) {
 				random := rand.New(rand.NewPCG(seed, 1))
 				r.mustEqual("first day", time.Minute)
 				n := 0
-				for range 6 {
+				for range 5 {
 					r.line.set(random.IntN(60), random.IntN(30), time.Duration(random.Int64N(int64(300*time.Millisecond))), random.IntN(6) == 0)
 					for range random.IntN(40) {
 						n++
@@ -228,6 +229,7 @@ func TestDeltaGoesAtOnce(t *testing.T) {
 }
 
 func TestLargeSnapshot(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 3)
 		r.stopS()
@@ -442,6 +444,7 @@ func TestNackSlowsDown(t *testing.T) {
 // What is taken away goes ahead of what waits for its turn: of a backlog, and
 // of a snapshot that is under way. It makes no gap that is asked for.
 func TestDenialsOvertake(t *testing.T) {
+	t.Parallel()
 	denied := access.Ref{Kind: access.KindPerson, Key: "p1"}
 	at := func(r *rig) (held delta.Head, ok bool) {
 		r.post.mu.Lock()
@@ -455,14 +458,14 @@ func TestDenialsOvertake(t *testing.T) {
 			r.book.write(rigSite, 0, "a")
 			r.mustEqual("first day", time.Minute)
 			r.stopS()
-			for n := range 500 {
+			for n := range 300 {
 				r.book.write(rigSite, n%30, fmt.Sprint(n))
 			}
 			r.book.deny(rigSite, 1, "gone", denied)
 			r.startSite()
 			r.mustEqual("backlog", time.Minute)
 			if held, ok := at(r); !ok || held.Seq > 200 {
-				t.Errorf("denied at seq %d (%v), want before 200 of 502", held.Seq, ok)
+				t.Errorf("denied at seq %d (%v), want before 200 of 302", held.Seq, ok)
 			}
 			if got := r.cloud.Stats().Resent; got > 64 {
 				t.Errorf("%d deltas were sent again on a line that loses nothing, want at most one window", got)
