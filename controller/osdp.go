@@ -344,6 +344,12 @@ func (d *OSDP) event(e osdp.Event) {
 		ev := of(r, CardRead)
 		ev.Bits = bits
 		out = append(out, ev)
+	case osdp.StaleCard:
+		if r, ok := head(); ok {
+			ev := of(r, Alarm)
+			ev.Text = "A card or a PIN from while nobody asked the reader was dropped."
+			out = append(out, ev)
+		}
 	case osdp.CardText:
 		d.log.Warn("reader sends cards as text, which carries no bits: set it to raw", "controller", d.cfg.Name, "address", e.Addr)
 	case osdp.Keypad:

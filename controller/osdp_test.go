@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -301,6 +302,27 @@ func TestRebootedReaderGetsItsLightsBack(t *testing.T) {
 		}
 		if b.pd.Output(1) {
 			t.Error("the strike is released after a reboot")
+		}
+	})
+}
+
+// A card that a reader kept while nobody polled it opens nothing, and is told
+// of: somebody stood there.
+func TestCardKeptByTheReader(t *testing.T) {
+	runOSDP(t, 0, func(t *testing.T, b *bench, events func() []controller.Event) {
+		b.pd.Mute(true)
+		time.Sleep(10 * time.Second)
+		events()
+		b.pd.Queue(osdp.RAW{CardFormat: osdp.FormatWiegand, Bits: 26, Data: []byte{1, 2, 3, 0}})
+		b.pd.Mute(false)
+		time.Sleep(8 * time.Second)
+		got := events()
+		i := slices.IndexFunc(got, func(e controller.Event) bool { return e.Kind == controller.Alarm })
+		if i < 0 || got[i].Reader == "" || !strings.Contains(got[i].Text, "dropped") {
+			t.Errorf("events %v; want an alarm that names the reader", kinds(got))
+		}
+		if slices.Contains(kinds(got), controller.CardRead) {
+			t.Error("the card was read as if it were shown now")
 		}
 	})
 }

@@ -42,6 +42,11 @@ type SerialConfig struct {
 	// Changes says how often Wanted has changed, and gives a channel that is
 	// closed at the next change.
 	Changes func() (uint64, <-chan struct{})
+	// Now is the clock that the controller's is set to, and by which schedules
+	// are laid out; nil is time.Now. The agent's is never before what the cloud
+	// last said, so that a gateway without a clock does not send its controllers
+	// back to 1970.
+	Now func() time.Time
 }
 
 // Check says what is wrong with the configuration, or nil.
@@ -268,8 +273,16 @@ func (r *serialRun) rest(ctx context.Context, d time.Duration) bool {
 // look takes what is wanted now.
 func (r *serialRun) look() {
 	_, r.changed = r.cfg.Changes() // before Wanted: a change in between is seen twice, not never
-	r.plan.want(r.cfg.Wanted(), time.Now())
+	r.plan.want(r.cfg.Wanted(), r.clock())
 	r.stale = true
+}
+
+// clock is the time that the controller should have.
+func (r *serialRun) clock() time.Time {
+	if r.cfg.Now != nil {
+		return r.cfg.Now()
+	}
+	return time.Now()
 }
 
 // offline notes that the session is over.
@@ -375,10 +388,11 @@ func (r *serialRun) session(ctx context.Context, c *serialline.Client) error {
 		urgent := next.kind == stepRevoke
 		switch {
 		case !urgent && !now.Before(timeDue):
-			if year := now.UTC().Year(); year != r.plan.year && r.plan.target != nil {
+			clock := r.clock()
+			if year := clock.UTC().Year(); year != r.plan.year && r.plan.target != nil {
 				r.look() // another year's time zones
 			}
-			if _, _, err := c.SetTime(ctx, now, 0); noRefusal(err) != nil {
+			if _, _, err := c.SetTime(ctx, clock, 0); noRefusal(err) != nil {
 				return err
 			}
 			timeDue = now.Add(timeEvery)

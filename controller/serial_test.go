@@ -132,6 +132,7 @@ type gate struct {
 	ledger *memory
 	wire   *wire
 	baud   int
+	now    func() time.Time // the site's clock; nil is this machine's
 
 	mu      sync.Mutex
 	watcher func(serialline.Frame)
@@ -204,6 +205,7 @@ func (g *gate) newDriver() {
 			defer g.mu.Unlock()
 			return g.wanted.Seq, g.changed
 		},
+		Now: g.now,
 	})
 }
 
@@ -828,6 +830,27 @@ func TestLockdownReachesTheDoor(t *testing.T) {
 			g.box.Mute(false)
 			g.want(func(w *controller.Wanted) { w.Postures = map[string]string{} })
 			until(t, 2*time.Minute, "normal", func() bool { d := g.box.Present(0, card(0)); return d.Granted })
+		})
+	})
+}
+
+// A gateway whose own clock stands in the past sets its controllers to the
+// site's clock.
+func TestClockIsTheSites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const ahead = 365 * 24 * time.Hour
+		g := newGate(t)
+		g.now = func() time.Time { return time.Now().Add(ahead) }
+		g.newDriver()
+		g.run(func() {
+			g.want(func(w *controller.Wanted) { w.Entitlements = crowd(1) })
+			g.equal(10 * time.Second)
+			g.box.Present(0, card(0))
+			until(t, time.Second, "the decision", func() bool { return len(g.of(controller.Decided)) == 1 })
+			e := g.of(controller.Decided)[0]
+			if off := e.DeviceTime.Sub(e.At) - ahead; off.Abs() > 2*time.Second {
+				t.Errorf("the controller says %v at %v: %v off the site's clock", e.DeviceTime, e.At, off)
+			}
 		})
 	})
 }

@@ -3,6 +3,7 @@ package siteapp
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"latchkey/agent"
 	"latchkey/cache"
@@ -38,6 +39,7 @@ func newDrivers(cfg *agent.Config, db *cache.DB, wants *wants, log *slog.Logger)
 		var ids []string
 		c := controller.SerialConfig{
 			Name: s.Name, Port: s.Port, Baud: s.Baud, Addr: s.Address, Log: log, Ledger: ledger{db}, Changes: wants.changes,
+			Now:  func() time.Time { return wants.now() }, // set once there is an agent, before drivers run
 			Open: func(context.Context) (serialline.Port, error) { return serialline.Open(port) },
 		}
 		for _, d := range s.Doors {
