@@ -175,6 +175,7 @@ func (d *doors) card(ctx context.Context, drv controller.Driver, e controller.Ev
 // open moves the strike. A lock that does not answer is an event: somebody who
 // was let in stands before a shut door.
 func (d *doors) open(ctx context.Context, drv controller.Driver, e controller.Event, hold time.Duration) {
+	hold = d.atLeast(e.Door, hold)
 	d.allow(e.Door, hold)
 	limited, cancel := context.WithTimeout(ctx, unlockLimit)
 	defer cancel()
@@ -258,8 +259,9 @@ func (d *doors) unlockOnce(ctx context.Context, c *delta.Command) (string, error
 	if err := d.store(ctx, ev); err != nil {
 		return "", fmt.Errorf("agent: unlock: not done: %w", err)
 	}
-	d.allow(door.ID, unlockTime(door))
-	if err := drv.Unlock(ctx, door.ID, unlockTime(door)); err != nil {
+	hold := d.atLeast(door.ID, unlockTime(door))
+	d.allow(door.ID, hold)
+	if err := drv.Unlock(ctx, door.ID, hold); err != nil {
 		return "", err
 	}
 	return "unlocked " + cmp.Or(door.Name, door.ID), nil

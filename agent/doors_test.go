@@ -286,6 +286,12 @@ func TestUnlockedDoor(t *testing.T) {
 		if got := opened(); !slices.Equal(got, []time.Duration{freeFor}) {
 			t.Errorf("after %v: the strike was told %v, want %v once more", freeEvery, got, freeFor)
 		}
+		if !s.lock.opens(t, 1) {
+			t.Error("unlocked: a card is refused")
+		}
+		if got := opened(); !slices.Equal(got, []time.Duration{freeFor}) {
+			t.Errorf("unlocked: a card has the strike held for %v, which cuts short the %v that it is held anyway", got, freeFor)
+		}
 		lockdown := access.Posture{Scope: "*", Origin: "local", Mode: access.ModeLockdown}
 		s.tell(s.world.publish([]access.Ref{lockdown.Ref()}, must(delta.Put(lockdown))))
 		if got := opened(); !slices.Equal(got, []time.Duration{controller.MinUnlock}) {

@@ -130,6 +130,18 @@ const (
 	freeEvery = 20 * time.Second // … and again after this: a dead agent lets it fall shut
 )
 
+// atLeast is for how long a door is to be opened that is about to be opened for
+// hold: a card at a door in mode unlocked must not cut its time short.
+func (d *doors) atLeast(door string, hold time.Duration) time.Duration {
+	var mode string
+	at := d.clock.now()
+	d.cache.View(func(x *access.Index) { mode = x.PostureAt(door, at) })
+	if mode == access.ModeUnlocked {
+		return max(hold, freeFor)
+	}
+	return hold
+}
+
 // free keeps the doors open that are in mode unlocked and that the agent
 // decides for; controllers with a table know the mode themselves. A door that
 // leaves the mode falls shut at once.
