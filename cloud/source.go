@@ -56,6 +56,19 @@ func (s *Service) Head(ctx context.Context, site string) (h delta.Head, err erro
 	return h, err
 }
 
+// Heads returns the heads of all sites that Sites lists, of one moment.
+func (s *Service) Heads(ctx context.Context) (map[string]delta.Head, error) {
+	heads := map[string]delta.Head{}
+	err := s.store.View(ctx, func(tx Tx) error {
+		rows, err := tx.Sites("")
+		for _, row := range rows {
+			heads[row.ID] = row.Head
+		}
+		return err
+	})
+	return heads, err
+}
+
 // Read returns the payloads of an epoch after a seq, in order, at most limit.
 func (s *Service) Read(ctx context.Context, site string, epoch uint32, after uint64, limit int) (payloads [][]byte, err error) {
 	err = s.store.View(ctx, func(tx Tx) error {

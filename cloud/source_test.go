@@ -52,6 +52,13 @@ func TestStreamOfASite(t *testing.T) {
 	w := newWorld(t)
 	head, err := w.svc.Head(w.ctx, "north")
 	w.ok(err)
+	heads, err := w.svc.Heads(w.ctx)
+	w.ok(err)
+	sites, err := w.svc.Sites(w.ctx)
+	w.ok(err)
+	if heads["north"] != head || len(heads) != len(sites) {
+		t.Errorf("%d heads of %d sites, north's at %d; want it at %d", len(heads), len(sites), heads["north"].Seq, head.Seq)
+	}
 	payloads, err := w.svc.Read(w.ctx, "north", head.Epoch, head.Seq-2, 10)
 	w.ok(err)
 	if len(payloads) != 2 || delta.HashOf(payloads[1]) != head.Hash {
