@@ -206,7 +206,7 @@ func meant(name string, formats *wiegand.Catalogue) string {
 	if s := nearest(strings.ToUpper(name), names); s != "" {
 		return fmt.Sprintf("; did you mean %q?", s)
 	}
-	return "; `latchkey-agent formats` lists them"
+	return "; `latchkey-agent card formats` lists them"
 }
 
 // A checker collects problems; its maps say what was met where.

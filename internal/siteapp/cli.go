@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"text/tabwriter"
 	"time"
 
 	"latchkey/agent"
@@ -31,7 +30,7 @@ type cli struct {
 	Start     startCmd     `cmd:"" help:"Start the installed service."`
 	Stop      stopCmd      `cmd:"" help:"Stop the installed service."`
 	Status    statusCmd    `cmd:"" help:"Say how the service and the site stand."`
-	Formats   formatsCmd   `cmd:"" help:"List the card formats that a site file may name."`
+	Card      cardCmd      `cmd:"" help:"Find out what a card is."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 
@@ -113,20 +112,6 @@ func (c *keygenCmd) Run(e *program.Env) error {
 	}
 	fmt.Fprintln(e.Stdout, public)
 	return nil
-}
-
-type formatsCmd struct{}
-
-func (formatsCmd) Run(e *program.Env) error {
-	catalogue, err := wiegand.Load()
-	if err != nil {
-		return err
-	}
-	w := tabwriter.NewWriter(e.Stdout, 0, 0, 2, ' ', 0)
-	for _, f := range catalogue.Formats() {
-		fmt.Fprintf(w, "%s\t%d bits\t%s\n", f.Name, f.Bits, f.Description)
-	}
-	return w.Flush()
 }
 
 type versionCmd struct{}
