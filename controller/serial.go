@@ -592,7 +592,7 @@ func (r *serialRun) event(e serialline.Event) (Event, bool) {
 	}
 	switch e.Kind {
 	case serialline.EventAccess:
-		out.Kind, out.Reason, out.Granted = Decided, reasonOf(e.Reason), e.Reason == serialline.ReasonGranted
+		out.Kind, out.Reason, out.Granted = Decided, access.Reason(e.Reason.String()), e.Reason == serialline.ReasonGranted
 		if n, left, ok := e.Key.Bits(); ok {
 			if bits, err := wiegand.MakeBits(n, left); err == nil {
 				out.Bits = bits
@@ -621,37 +621,6 @@ func (r *serialRun) event(e serialline.Event) (Event, bool) {
 		return Event{}, false
 	}
 	return out, true
-}
-
-// reasonOf puts a controller's reason into our words.
-func reasonOf(r serialline.Reason) access.Reason {
-	switch r {
-	case serialline.ReasonGranted:
-		return access.Granted
-	case serialline.ReasonUnknownCard:
-		return access.UnknownCard
-	case serialline.ReasonWrongFormat:
-		return access.WrongFormat
-	case serialline.ReasonSuspended:
-		return access.CardNotActive
-	case serialline.ReasonNoDoor:
-		return access.NoGroup
-	case serialline.ReasonOutsideHours:
-		return access.OutsideHours
-	case serialline.ReasonNotYetValid:
-		return access.NotYetValid
-	case serialline.ReasonExpired:
-		return access.Expired
-	case serialline.ReasonLockdown:
-		return access.Lockdown
-	case serialline.ReasonNoData:
-		return access.NoData
-	case serialline.ReasonRevoked:
-		return access.Blocked
-	case serialline.ReasonUnknownDoor:
-		return access.UnknownDoor
-	}
-	return access.Fault
 }
 
 // step makes one exchange of the planner's.

@@ -334,6 +334,31 @@ const (
 	ReasonUnknownDoor  Reason = 13
 )
 
+// String is the reason in the words in which a site's events give it. What is
+// no reason of this version is a fault.
+func (r Reason) String() string {
+	words := [...]string{
+		ReasonNone:         "fault",
+		ReasonGranted:      "granted",
+		ReasonUnknownCard:  "unknown card",
+		ReasonWrongFormat:  "wrong format",
+		ReasonSuspended:    "card not active",
+		ReasonNoDoor:       "no group for this door",
+		ReasonOutsideHours: "outside schedule",
+		ReasonNotYetValid:  "not yet valid",
+		ReasonExpired:      "expired",
+		ReasonLockdown:     "lockdown",
+		ReasonNoData:       "no data yet",
+		ReasonRevoked:      "revoked",
+		ReasonFault:        "fault",
+		ReasonUnknownDoor:  "unknown door",
+	}
+	if int(r) < len(words) {
+		return words[r]
+	}
+	return words[ReasonFault]
+}
+
 // A DoorRequest sets a door's mode.
 type DoorRequest struct {
 	Door  uint8

@@ -288,7 +288,7 @@ func (c *Controller) Present(i int, b wiegand.Bits) Decision {
 	}
 	if reason != serialline.ReasonGranted {
 		c.counts.Denied++
-		return Decision{Reason: Words(reason)}
+		return Decision{Reason: access.Reason(reason.String())}
 	}
 	c.counts.Granted++
 	d := c.conf.Unlock
@@ -339,38 +339,6 @@ func (c *Controller) decide(door int, key serialline.Key) (reason serialline.Rea
 		return serialline.ReasonGranted, longer
 	}
 	return serialline.ReasonOutsideHours, false
-}
-
-// Words is the access.Reason of a reason on the link. One that is not known is
-// a fault.
-func Words(r serialline.Reason) access.Reason {
-	switch r {
-	case serialline.ReasonGranted:
-		return access.Granted
-	case serialline.ReasonUnknownCard:
-		return access.UnknownCard
-	case serialline.ReasonWrongFormat:
-		return access.WrongFormat
-	case serialline.ReasonSuspended:
-		return access.CardNotActive
-	case serialline.ReasonNoDoor:
-		return access.NoGroup
-	case serialline.ReasonOutsideHours:
-		return access.OutsideHours
-	case serialline.ReasonNotYetValid:
-		return access.NotYetValid
-	case serialline.ReasonExpired:
-		return access.Expired
-	case serialline.ReasonLockdown:
-		return access.Lockdown
-	case serialline.ReasonNoData:
-		return access.NoData
-	case serialline.ReasonRevoked:
-		return access.Blocked
-	case serialline.ReasonUnknownDoor:
-		return access.UnknownDoor
-	}
-	return access.Fault
 }
 
 // mode is the mode in force at a door.
