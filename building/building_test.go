@@ -29,7 +29,9 @@ var site = building.Config{
 // in, refuses even ones, and does not answer at all to a card of 34 bits.
 func serve(t *testing.T, cfg building.Config, panel bool) *building.Building {
 	t.Helper()
-	cfg.Dir = t.TempDir()
+	if cfg.Dir == "" {
+		cfg.Dir = t.TempDir()
+	}
 	b, err := building.Open(cfg, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -132,6 +134,33 @@ func TestSilenceIsNoAnswer(t *testing.T) {
 	}
 	if o, err := b.Badge(t.Context(), "lab", card(t, 4712)); err != nil || o.Decision != "denied" {
 		t.Errorf("the next card: %+v, %v; want denied", o, err)
+	}
+}
+
+// TestCardIsTakenAway holds a card to a reader while no panel is there: a panel
+// that comes later must not find it at the reader.
+func TestCardIsTakenAway(t *testing.T) {
+	cfg := site
+	cfg.Dir = t.TempDir()
+	b := serve(t, cfg, false)
+	if o, err := b.Badge(t.Context(), "front", card(t, 4711)); err != nil || o.Decision != "none" {
+		t.Fatalf("%+v, %v; want none", o, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	online := 0
+	panelLine(cfg.Dir).Run(ctx, func(e osdp.Event) {
+		switch e.Kind {
+		case osdp.Card, osdp.StaleCard:
+			t.Error("the card is still at the reader")
+		case osdp.Online:
+			if online++; online == 2 {
+				cancel()
+			}
+		}
+	})
+	if online != 2 {
+		t.Errorf("%d readers came online, want 2", online)
 	}
 }
 
