@@ -21,3 +21,18 @@ func TestCRC(t *testing.T) {
 		}
 	}
 }
+
+// TestCRCAhead holds the eight bytes at once against one after the other.
+func TestCRCAhead(t *testing.T) {
+	b := make([]byte, 100)
+	for i := range b {
+		b[i] = byte(i*i + 7*i)
+		want := uint16(0x1d0f)
+		for _, v := range b[:i] {
+			want = want<<8 ^ crcTable[byte(want>>8)^v]
+		}
+		if got := crc(b[:i]); got != want {
+			t.Errorf("crc of %d bytes = %04x, want %04x", i, got, want)
+		}
+	}
+}

@@ -36,3 +36,18 @@ var crcTable = [256]uint16{
 	0xef1f, 0xff3e, 0xcf5d, 0xdf7c, 0xaf9b, 0xbfba, 0x8fd9, 0x9ff8,
 	0x6e17, 0x7e36, 0x4e55, 0x5e74, 0x2e93, 0x3eb2, 0x0ed1, 0x1ef0,
 }
+
+// crcAhead[k] is crcTable for a byte that k more bytes stand behind, so that
+// eight bytes can be looked up at once: for long frames the CRC is most of the
+// work.
+var crcAhead = ahead()
+
+func ahead() (t [8][256]uint16) {
+	t[0] = crcTable
+	for k := 1; k < len(t); k++ {
+		for i, c := range t[k-1] {
+			t[k][i] = c<<8 ^ crcTable[c>>8]
+		}
+	}
+	return t
+}

@@ -3,7 +3,8 @@
 // replies into bytes and back, decides whose turn it is on a line with several
 // peripheral devices (PDs), and works that line over a port.
 //
-// frame.go, command.go and reply.go know no clock and no port. bus.go decides
+// frame.go, command.go, reply.go, key.go and secure.go (the secure channel of
+// both ends) know no clock and no port. bus.go decides
 // and does nothing; it gets the time as an argument. keypad.go puts PINs
 // together. line.go is the only code that blocks.
 //

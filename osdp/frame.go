@@ -61,6 +61,8 @@ type Frame struct {
 	Code     byte         // command or reply code; never encrypted
 	Data     []byte       // after the code; in SCS17 and SCS18 it is encrypted
 	MAC      [macLen]byte // SCS15 to SCS18 only
+
+	wire []byte // SOM to check, as ParseFrame read it: what a MAC is over
 }
 
 // hasMAC says whether a frame with a security block of type t carries a MAC.
@@ -121,7 +123,8 @@ func (f Frame) AppendBinary(b []byte) ([]byte, error) {
 }
 
 // ParseFrame reads the frame that starts at b[0] and reports how many bytes it
-// took. SCBData and Data point into b: copy them to keep them. An ErrCheck
+// took. SCBData, Data and what Session.Open reads point into b: copy them to keep
+// them. An ErrCheck
 // comes with the frame as received and its length. An ErrShort means that more
 // bytes must come, and is given only while those at hand can still become a
 // frame; anything else is an ErrFrame.
@@ -159,6 +162,7 @@ func ParseFrame(b []byte) (f Frame, n int, err error) {
 	if len(b) < n {
 		return Frame{}, 0, ErrShort
 	}
+	f.wire = b[:n:n]
 	body, end := b[headerLen:n-check], 0
 	if b[4]&ctrlSCB != 0 {
 		scb := int(body[0])
@@ -223,6 +227,10 @@ func checksum(b []byte) byte {
 // annex C of the standard gives, not the 0xffff of most libraries.
 func crc(b []byte) uint16 {
 	c := uint16(0x1d0f)
+	for t := &crcAhead; len(b) >= 8; b = b[8:] {
+		c = t[7][b[0]^byte(c>>8)] ^ t[6][b[1]^byte(c)] ^ t[5][b[2]] ^ t[4][b[3]] ^
+			t[3][b[4]] ^ t[2][b[5]] ^ t[1][b[6]] ^ t[0][b[7]]
+	}
 	for _, v := range b {
 		c = c<<8 ^ crcTable[byte(c>>8)^v]
 	}
