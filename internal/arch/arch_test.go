@@ -47,6 +47,7 @@ var may = map[string]string{
 	"internal/arch":             "",
 	"internal/keyfile":          "delta",
 	"internal/program":          "",
+	"internal/readerkeys":       "osdp",
 	"packaging":                 "",
 	"cmd/latchkey-agent":        "*",
 	"cmd/latchkey-cloud":        "*",
