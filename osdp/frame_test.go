@@ -195,21 +195,39 @@ func TestVectorFields(t *testing.T) {
 			if f.SCBType != osdp.SCS17 && f.SCBType != osdp.SCS18 && !bytes.Equal(f.Data, plain) {
 				t.Errorf("%s frame %d: data %x, want %x", v.Name, i, f.Data, plain)
 			}
-			if f.Reply {
-				if _, raw := osdp.ParseReply(f.Code, plain).(osdp.RawReply); !raw {
-					typed[fmt.Sprintf("%T", osdp.ParseReply(f.Code, plain))]++
-				}
-			} else if _, raw := osdp.ParseCommand(f.Code, plain).(osdp.RawCommand); !raw {
-				typed[fmt.Sprintf("%T", osdp.ParseCommand(f.Code, plain))]++
+			kind, back := meaning(t, f, plain)
+			if !bytes.Equal(back, plain) {
+				t.Errorf("%s frame %d: %s gives %x back, want %x", v.Name, i, kind, back, plain)
 			}
+			typed[kind]++
 		}
 	}
 	for _, name := range []string{"POLL", "ID", "CAP", "LSTAT", "ISTAT", "OSTAT", "RSTAT", "OUT", "LED", "BUZ", "TEXT", "COMSET",
-		"ACK", "PDID", "PDCAP", "LSTATR", "ISTATR", "OSTATR", "RSTATR", "RAW", "KEYPAD", "COM", "BUSY"} {
+		"TDSET", "BIOREAD", "BIOMATCH", "KEYSET", "CHLNG", "SCRYPT", "FILETRANSFER", "MFG", "XWR", "PIVDATA", "GENAUTH", "CRAUTH",
+		"ACK", "PDID", "PDCAP", "LSTATR", "ISTATR", "OSTATR", "RSTATR", "RAW", "KEYPAD", "COM", "BUSY",
+		"BIOREADR", "BIOMATCHR", "CCRYPT", "RMACI", "FTSTAT", "PIVDATAR", "GENAUTHR", "CRAUTHR", "XRD"} {
 		if typed["osdp."+name] == 0 {
 			t.Errorf("no recorded frame was understood as %s", name)
 		}
 	}
+}
+
+// meaning gives the type that the data of f, deciphered, is understood as, and
+// the data that this type gives back.
+func meaning(t *testing.T, f osdp.Frame, plain []byte) (kind string, back []byte) {
+	t.Helper()
+	var m interface {
+		Code() byte
+		AppendData([]byte) ([]byte, error)
+	} = osdp.ParseCommand(f.Code, plain)
+	if f.Reply {
+		m = osdp.ParseReply(f.Code, plain)
+	}
+	back, err := m.AppendData(nil)
+	if err != nil || m.Code() != f.Code {
+		t.Errorf("%T: code 0x%02x, %v; want 0x%02x", m, m.Code(), err, f.Code)
+	}
+	return fmt.Sprintf("%T", m), back
 }
 
 func TestFrameRefusals(t *testing.T) {
@@ -261,13 +279,20 @@ func TestFrameRefusals(t *testing.T) {
 // none of it.
 func TestNothingLeaks(t *testing.T) {
 	secret := []byte("13579")
+	padded := append(bytes.Clone(secret), make([]byte, 16)...)
 	var all bytes.Buffer
 	var pad osdp.PINPad
 	pad.Keys(time.Now(), string(secret))
 	for _, v := range []any{
 		pad, &pad,
 		osdp.Frame{Data: secret, Code: osdp.CodeRAW, Reply: true}, osdp.RAW{Bits: 40, Data: secret}, osdp.FMT{Chars: secret},
-		osdp.KEYPAD{Keys: secret}, osdp.RawReply{Op: 0x99, Data: secret}, osdp.RawCommand{Op: osdp.CodeKEYSET, Data: secret},
+		osdp.KEYPAD{Keys: secret}, osdp.KEYSET{Key: secret}, osdp.CHLNG{RND: [8]byte(padded)}, osdp.SCRYPT{Cryptogram: [16]byte(padded)},
+		osdp.CCRYPT{CUID: [8]byte(padded), RND: [8]byte(padded), Cryptogram: [16]byte(padded)}, osdp.RMACI{MAC: [16]byte(padded)},
+		osdp.BIOMATCH{Template: secret}, osdp.BIOREADR{Template: secret}, osdp.FILETRANSFER{Data: secret},
+		osdp.MFG{Data: secret}, osdp.MFGREP{Data: secret}, osdp.XWR{Data: secret}, osdp.XRD{Data: secret},
+		osdp.GENAUTH{Data: secret}, osdp.CRAUTH{Data: secret}, osdp.PIVDATAR{Data: secret}, osdp.GENAUTHR{Data: secret}, osdp.CRAUTHR{Data: secret},
+		osdp.SendAPDU{APDU: secret}, osdp.EnterPIN{APDU: secret}, osdp.CardInfo{CSN: secret, Data: secret}, osdp.CardAnswer{APDU: secret},
+		osdp.RawReply{Op: 0x99, Data: secret}, osdp.RawCommand{Op: osdp.CodeKEYSET, Data: secret},
 		osdp.Event{Kind: osdp.Card, Bits: 40, Data: secret}, osdp.Event{Kind: osdp.Keypad, Digits: string(secret)},
 		osdp.Event{Kind: osdp.Malformed, Reply: osdp.RawReply{Op: osdp.CodeRAW, Data: secret}},
 	} {
