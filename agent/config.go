@@ -83,7 +83,20 @@ type OSDPReader struct {
 	Exit    *uint8 `yaml:"exit"`    // input of the exit button, from 0; none if absent
 	// ContactInverted is for a contact that is active while the door is shut.
 	ContactInverted bool `yaml:"contact_inverted"`
+	// Security is SecurityRequireSCBK (empty is that) or SecurityAllowClear. The
+	// heads of one PD share it, as they share its address.
+	Security string `yaml:"security"`
 }
+
+// What an OSDP line asks of a reader.
+const (
+	// SecurityRequireSCBK: nothing is said to the reader, and nothing is believed
+	// of it, but under the reader's own secure channel key.
+	SecurityRequireSCBK = "require-scbk"
+	// SecurityAllowClear: a reader without a key of its own is worked in clear
+	// text. Whoever reaches the line reads its cards and opens its door.
+	SecurityAllowClear = "allow-clear"
+)
 
 // A SerialConfig is one door controller on the open serial door link, which
 // decides by the table that the agent gives it.
@@ -161,6 +174,10 @@ func (c *Config) defaults() {
 	c.Log.Level = cmp.Or(c.Log.Level, "info")
 	for i := range c.OSDP {
 		c.OSDP[i].Baud = cmp.Or(c.OSDP[i].Baud, 9600)
+		for j := range c.OSDP[i].Readers {
+			r := &c.OSDP[i].Readers[j]
+			r.Security = cmp.Or(r.Security, SecurityRequireSCBK)
+		}
 	}
 	for i := range c.Serial {
 		c.Serial[i].Baud = cmp.Or(c.Serial[i].Baud, 38400)
@@ -267,8 +284,10 @@ func (k *checker) osdp(path string, c *OSDPConfig) {
 	k.check(len(c.Readers) > 0, path+".readers", "is empty: want one reader at least")
 	k.check(c.Poll == 0 || c.Poll >= 10*time.Millisecond && c.Poll <= 100*time.Millisecond, path+".poll", "%v: want 10ms to 100ms", c.Poll)
 	met := map[string]string{}
+	security := map[uint8]string{}
 	for i := range c.Readers {
 		r, at := &c.Readers[i], fmt.Sprintf("%s.readers[%d]", path, i)
+		k.security(security, r, at+".security")
 		k.check(r.Address <= 126, at+".address", "%d: want 0 to 126", r.Address)
 		k.once(met, fmt.Sprintf("%d/%d", r.Address, r.Reader), at+".address", "address and reader")
 		for key, input := range map[string]*uint8{".contact": r.Contact, ".exit": r.Exit} {
@@ -277,6 +296,19 @@ func (k *checker) osdp(path string, c *OSDPConfig) {
 		k.reader(r.Name, at+".name")
 		k.door(r.Door, at+".door", false)
 	}
+}
+
+// security refuses a word that is none, and two for one PD; met says what each
+// address has.
+func (k *checker) security(met map[uint8]string, r *OSDPReader, path string) {
+	want := cmp.Or(r.Security, SecurityRequireSCBK)
+	if !slices.Contains([]string{SecurityRequireSCBK, SecurityAllowClear}, want) {
+		k.check(false, path, "%q: want %s or %s", want, SecurityRequireSCBK, SecurityAllowClear)
+		return
+	}
+	first, ok := met[r.Address]
+	k.check(!ok || first == want, path, "is %s, and %s for another head of address %d: they share one wire", want, first, r.Address)
+	met[r.Address] = cmp.Or(first, want)
 }
 
 func (k *checker) serial(path string, c *SerialConfig) {

@@ -60,6 +60,9 @@ func TestDefaults(t *testing.T) {
 	if c.OSDP[0].Baud != 9600 || c.Serial[0].Baud != 38400 || c.Serial[0].Doors[0].Reader != "dock" {
 		t.Errorf("defaults of lines %+v %+v", c.OSDP, c.Serial)
 	}
+	if a, b := c.OSDP[0].Readers[0].Security, c.OSDP[0].Readers[1].Security; a != SecurityRequireSCBK || b != SecurityAllowClear {
+		t.Errorf("security %q and %q: want %s where nothing is said, and what is said", a, b, SecurityRequireSCBK)
+	}
 	if r := c.OSDP[0].Readers[0]; r.Contact == nil || *r.Contact != 0 || r.Exit != nil {
 		t.Errorf("contact %v, exit %v: want input 0 and none", r.Contact, r.Exit)
 	}

@@ -85,6 +85,13 @@ func (c *checkCmd) Run(e *program.Env) error {
 	}
 	fmt.Fprintf(e.Stdout, "%s: site %s: %s on %s, %s on %s\n", c.Config, cfg.Site,
 		count(readers, "OSDP reader"), count(len(cfg.OSDP), "line"), count(doors, "door"), count(len(cfg.Serial), "serial controller"))
+	for _, l := range cfg.OSDP {
+		for _, r := range l.Readers {
+			if r.Security == agent.SecurityAllowClear {
+				fmt.Fprintf(e.Stdout, "- reader %s (%s, address %d) may work in clear text: who reaches its line reads its cards and opens its door\n", r.Name, l.Name, r.Address)
+			}
+		}
+	}
 	return nil
 }
 
