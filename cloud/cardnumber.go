@@ -110,7 +110,7 @@ func parseRaw(formats *wiegand.Catalogue, badge BadgeType, text string) (number,
 // cardField is the field of f that a card number stands for.
 func cardField(f *wiegand.Format) string {
 	for _, name := range []string{"card", "card_bcd"} {
-		if _, ok := f.Fields[name]; ok && f.Supported() == nil {
+		if _, ok := f.Fields[name]; ok && !f.Wide() {
 			return name
 		}
 	}

@@ -49,7 +49,7 @@ func TestCardNumberGrammar(t *testing.T) {
 			t.Errorf("%q with %s: got %s, %v; want %s", tt.text, tt.badge.Format, n.Bits.Text(), err, tt.want)
 		}
 	}
-	for _, text := range []string{"", "  ", "12a", "-5", "5-", "7-731", "1.5", "99999999999", "99999999999999999999999", "H10301:70000-1", "X:1", "bits:", "bits:9:FFFF", "bits:0:0", "7-7-7", strings.Repeat("1", 600)} {
+	for _, text := range []string{"", "  ", "12a", "-5", "5-", "7-731", "1.5", "99999999999", "99999999999999999999999", "H10301:70000-1", "UUID128:1", "X:1", "bits:", "bits:9:FFFF", "bits:0:0", "7-7-7", strings.Repeat("1", 600)} {
 		if n, err := parseNumber(formats, plain, text); err == nil {
 			t.Errorf("%q was taken as %d", text, n.Number)
 		} else if strings.ContainsAny(text, "0123456789") && len(text) > 4 && strings.Contains(err.Error(), strings.TrimSpace(text)) {

@@ -49,11 +49,7 @@ func (c *cardFormatsCmd) Run(e *program.Env) error {
 	}
 	w := tabwriter.NewWriter(e.Stdout, 0, 0, 2, ' ', 0)
 	for _, f := range catalogue.Formats() {
-		status := f.Status
-		if f.Supported() != nil {
-			status += ", not supported"
-		}
-		fmt.Fprintf(w, "%s\t%d bits\t%s\t%s\t%s\n", f.Name, f.Bits, status, strings.Join(slices.Sorted(maps.Keys(f.Fields)), " "), f.Description)
+		fmt.Fprintf(w, "%s\t%d bits\t%s\t%s\t%s\n", f.Name, f.Bits, f.Status, strings.Join(slices.Sorted(maps.Keys(f.Fields)), " "), f.Description)
 	}
 	return w.Flush()
 }
