@@ -127,7 +127,7 @@ func NewOSDP(cfg OSDPConfig) *OSDP {
 		}
 		if d.pds[r.Addr] == nil {
 			d.pds[r.Addr] = &osdpPD{headTamper: make(map[uint8]bool), exits: make(map[int]bool), digits: make(map[uint8]string)}
-			pds = append(pds, osdp.PDConfig{Addr: r.Addr, Name: r.Name})
+			pds = append(pds, osdp.PDConfig{Addr: r.Addr, Name: r.Name, Security: osdp.AllowClear})
 		}
 	}
 	if d.err == nil {

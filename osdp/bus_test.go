@@ -22,13 +22,26 @@ type hand struct {
 func newHand(t testing.TB, opt osdp.Options, addrs ...uint8) *hand {
 	var pds []osdp.PDConfig
 	for _, a := range addrs {
-		pds = append(pds, osdp.PDConfig{Addr: a})
+		pds = append(pds, osdp.PDConfig{Addr: a, Security: osdp.AllowClear})
 	}
+	return newHandOf(t, opt, pds...)
+}
+
+func newHandOf(t testing.TB, opt osdp.Options, pds ...osdp.PDConfig) *hand {
 	return &hand{t: t, bus: osdp.NewBus(pds, opt), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 }
 
-// next goes to the next exchange and gives its frame.
+// next goes to the next exchange and gives its frame, which is clear.
 func (h *hand) next() osdp.Frame {
+	h.t.Helper()
+	f := h.nextAny()
+	if f.SCBType != 0 {
+		h.t.Fatalf("Next gave %v", f)
+	}
+	return f
+}
+
+func (h *hand) nextAny() osdp.Frame {
 	h.t.Helper()
 	for range 1000 {
 		x, wait := h.bus.Next(h.now)
@@ -38,7 +51,7 @@ func (h *hand) next() osdp.Frame {
 		}
 		h.wire = bytes.Clone(x.Wire)
 		f, n, err := osdp.ParseFrame(h.wire[1:])
-		if err != nil || n != len(h.wire)-1 || h.wire[0] != osdp.Mark || f.Reply || f.Addr != x.Addr || f.SCBType != 0 {
+		if err != nil || n != len(h.wire)-1 || h.wire[0] != osdp.Mark || f.Reply || f.Addr != x.Addr {
 			h.t.Fatalf("Next gave % x: %v, %v", x.Wire, f, err)
 		}
 		return f

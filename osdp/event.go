@@ -41,14 +41,24 @@ const (
 	// StaleCard: a card or keys that the PD kept from before it came Online
 	// (Reader). Whoever that was may have left, so nothing tells which card.
 	StaleCard
+	// Secured: the PD has proven its key (Slot) and who it is (ID). Online or
+	// Restarted follows, unless the channel was only made anew.
+	Secured
+	// Untrusted: the PD answers, and is not served (Trouble, ID). Somebody must
+	// look; the Bus goes on trying.
+	Untrusted
+	// Altered: what the PD says in the channel of what it can do (Caps) is not
+	// what came in the clear. Somebody on the line changes what it says.
+	Altered
 )
 
 func (k Kind) String() string {
-	if k > StaleCard {
+	if k > Altered {
 		return fmt.Sprintf("kind %d", uint8(k))
 	}
 	return [...]string{"no event", "online", "offline", "restarted", "card", "card text", "keypad", "inputs", "outputs",
-		"local status", "reader status", "nak", "malformed", "other", "stale card"}[k]
+		"local status", "reader status", "nak", "malformed", "other", "stale card", "secured", "untrusted",
+		"altered claims"}[k]
 }
 
 // An Event is one thing that happened on a line. The receiver may keep it. It
@@ -58,8 +68,11 @@ type Event struct {
 	Kind Kind
 	At   time.Time // when the reply was complete, panel's clock
 
-	ID   PDID  // Online, Restarted
-	Caps PDCAP // Online, Restarted
+	ID   PDID  // Online, Restarted, Secured, Untrusted
+	Caps PDCAP // Online, Restarted, Altered
+
+	Slot    Slot    // Secured: the key that it has
+	Trouble Trouble // Untrusted
 
 	Reader     uint8 // Card, CardText, Keypad, StaleCard: the reader head at the PD
 	CardFormat CardFormat
@@ -81,8 +94,10 @@ type Event struct {
 func (e Event) String() string {
 	s := fmt.Sprintf("PD %d %v", e.Addr, e.Kind)
 	switch e.Kind {
-	case Online, Restarted:
+	case Online, Restarted, Secured:
 		return s + ": " + e.ID.String()
+	case Untrusted:
+		return s + ": " + e.Trouble.String()
 	case Card:
 		return s + fmt.Sprintf(": %d bits at reader %d (hidden)", e.Bits, e.Reader)
 	case CardText:

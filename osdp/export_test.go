@@ -14,3 +14,16 @@ func Blocks(n int) (encrypt, decrypt int) {
 	mac := (headerLen + 2 + 1 + sealedData(n) + block - 1) / block
 	return data + 2*mac, data
 }
+
+// SealClear is Seal as a PD does it that does not encrypt: the data in SCS_16.
+func (s *Session) SealClear(f Frame) []byte {
+	f.SCBType, f.Reply = SCS16, true
+	b, err := f.AppendBinary(nil)
+	if err != nil {
+		panic(err)
+	}
+	s.mac(&s.reply, b[:len(b)-2-macLen], &s.command)
+	copy(f.MAC[:], s.reply[:])
+	b, _ = f.AppendBinary(nil)
+	return b
+}

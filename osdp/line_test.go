@@ -35,7 +35,7 @@ func newRig(t *testing.T, opt osdp.Options, cfgs ...osdptest.Config) *rig {
 	var list []osdp.PDConfig
 	for _, c := range cfgs {
 		r.pds = append(r.pds, osdptest.NewPD(c))
-		list = append(list, osdp.PDConfig{Addr: c.Addr, Name: "reader"})
+		list = append(list, osdp.PDConfig{Addr: c.Addr, Name: "reader", Security: osdp.AllowClear})
 	}
 	panel, reader := net.Pipe()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -521,7 +521,7 @@ func TestStopIsNotSilence(t *testing.T) {
 		serve, stopServing := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() { pd.Serve(serve, reader) })
-		line := osdp.NewLine(osdp.NewBus([]osdp.PDConfig{{Addr: 5}}), func(context.Context) (osdp.Port, error) { return panel, nil }, nil)
+		line := osdp.NewLine(osdp.NewBus([]osdp.PDConfig{{Addr: 5, Security: osdp.AllowClear}}), func(context.Context) (osdp.Port, error) { return panel, nil }, nil)
 		ctx, cancel := context.WithCancel(t.Context())
 		var got []osdp.Kind
 		done := make(chan error, 1)
@@ -577,7 +577,7 @@ func TestPortComesBack(t *testing.T) {
 			wg.Go(func() { pd.Serve(serve, reader) })
 			return panel, nil
 		}
-		line := osdp.NewLine(osdp.NewBus([]osdp.PDConfig{{Addr: 5}}), open, nil)
+		line := osdp.NewLine(osdp.NewBus([]osdp.PDConfig{{Addr: 5, Security: osdp.AllowClear}}), open, nil)
 		r := &rig{t: t, line: line, pds: []*osdptest.PD{pd}, start: time.Now()}
 		ctx, cancel := context.WithCancel(t.Context())
 		wg.Go(func() { line.Run(ctx, r.emit) })
@@ -623,7 +623,7 @@ func (s *spinner) SetReadDeadline(time.Time) error { return nil }
 func TestSpinningPortIsAFailedOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s spinner
-		line := osdp.NewLine(osdp.NewBus([]osdp.PDConfig{{Addr: 5}}), func(context.Context) (osdp.Port, error) { return &s, nil }, nil)
+		line := osdp.NewLine(osdp.NewBus([]osdp.PDConfig{{Addr: 5, Security: osdp.AllowClear}}), func(context.Context) (osdp.Port, error) { return &s, nil }, nil)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		if err := line.Run(ctx, func(osdp.Event) {}); err != nil {
@@ -667,7 +667,7 @@ func newWireRig(t *testing.T, damage float64, cfgs ...osdptest.Config) *rig {
 	var list []osdp.PDConfig
 	for _, c := range cfgs {
 		r.pds = append(r.pds, osdptest.NewPD(c))
-		list = append(list, osdp.PDConfig{Addr: c.Addr})
+		list = append(list, osdp.PDConfig{Addr: c.Addr, Security: osdp.AllowClear})
 	}
 	a, b := net.Pipe()
 	const byteTime = 10 * time.Second / 9600

@@ -67,7 +67,7 @@ func unhex(t *testing.T, s string) []byte {
 }
 
 // parse takes MARK bytes and one frame apart.
-func parse(t *testing.T, wire []byte) osdp.Frame {
+func parse(t testing.TB, wire []byte) osdp.Frame {
 	t.Helper()
 	f, _, err := osdp.ParseFrame(bytes.TrimLeft(wire, "\xff"))
 	if err != nil {

@@ -63,7 +63,7 @@ func TestPseudoTerminal(t *testing.T) {
 	for range 2 {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		var kinds []osdp.Kind
-		line := osdp.NewLine(osdp.NewBus([]osdp.PDConfig{{Addr: 3}}), func(context.Context) (osdp.Port, error) {
+		line := osdp.NewLine(osdp.NewBus([]osdp.PDConfig{{Addr: 3, Security: osdp.AllowClear}}), func(context.Context) (osdp.Port, error) {
 			f, err := os.OpenFile(name, os.O_RDWR|unix.O_NOCTTY, 0)
 			if err != nil {
 				return nil, err

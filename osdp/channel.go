@@ -1,0 +1,479 @@
+package osdp
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Security is what a reader's line must be, whatever the PD says of itself.
+type Security uint8
+
+const (
+	// RequireSCBK serves a PD in a secure channel under its own key alone.
+	RequireSCBK Security = iota
+	// AllowClear serves a PD that we have no key for in the clear. One that we
+	// have a key for is served under it alone, as with RequireSCBK: a wrong key
+	// never makes a line clear.
+	AllowClear
+)
+
+// Keys are the two slots of a PD's key. While a new key is on its way to the PD
+// both are set, and a handshake tells which one it has.
+type Keys struct{ Current, Pending *Key }
+
+// A Slot says under which key a channel stands.
+type Slot uint8
+
+// The slots.
+const (
+	SlotNone Slot = iota
+	SlotCurrent
+	SlotPending
+	slotDefault // SCBK-D; such a channel only ever carries a key
+)
+
+// An Identity is what must stay the same of a PD; firmware may change.
+type Identity struct {
+	Vendor [3]byte
+	Serial uint32
+}
+
+// Identity is the part of r that is pinned.
+func (r PDID) Identity() Identity { return Identity{r.Vendor, r.Serial} }
+
+var (
+	// ErrKeyNotTaken means that the PD answers under its old key still.
+	ErrKeyNotTaken = errors.New("osdp: the PD kept its old key")
+	// ErrInstall means that the time of an Install is over, or that it was taken back.
+	ErrInstall = errors.New("osdp: installation did not succeed")
+	// ErrNotSecure means that something is for a secure channel alone.
+	ErrNotSecure = errors.New("osdp: not in a secure channel")
+)
+
+const (
+	handshakeTries = 3           // of one key, for an answer may be late or damaged
+	holdFirst      = time.Second // from one round of failed handshakes to the next, doubling
+	holdMost       = time.Minute
+	guessesMost    = 3           // wrong MACs that a channel survives ...
+	guessRefill    = time.Minute // ... and how long one of them counts
+	provenAfter    = time.Minute // a channel that lived so long makes the next failure the first
+	identifyEvery  = 5 * time.Second
+	MaxInstall     = 10 * time.Minute // that an Install may last
+)
+
+// A secured is what a PD's secure channel needs. The zero value has none.
+type secured struct {
+	channel   *Session
+	under     Slot // key of the channel
+	since     time.Time
+	shake     *ACUHandshake
+	candidate int // of candidates
+	tries     int // of it
+	failures  Trouble
+	holds     int       // rounds of failures in a row
+	guesses   int       // wrong MACs that still count
+	guessed   time.Time // when the last was added
+	badMACs   int       // of the command outstanding
+	swapped   bool      // said another identity in the clear
+	claims    PDCAP     // capabilities in the clear, nil once compared
+	rekey     *rekeying
+	install   *installing
+}
+
+// A rekeying is a SetKey under way.
+type rekeying struct {
+	key   Key
+	taken bool // the PD acknowledged it
+	done  func(error)
+}
+
+// An installing is an Install under way: the one case in which SCBK-D is used.
+type installing struct {
+	key   Key
+	until time.Time
+	sent  bool
+	done  func(error)
+}
+
+type candidate struct {
+	slot Slot
+	key  Key
+}
+
+// secureOnly says whether p is served in a channel alone.
+func (p *pd) secureOnly() bool {
+	return p.cfg.Security == RequireSCBK || p.cfg.Keys.Current != nil || p.cfg.Keys.Pending != nil || p.install != nil
+}
+
+// candidates are the keys that p may have, the likeliest first. SCBK-D is one
+// of them only while somebody installs p.
+func (p *pd) candidates() (list []candidate) {
+	add := func(s Slot, k *Key) {
+		if k != nil {
+			list = append(list, candidate{s, *k})
+		}
+	}
+	sent := p.rekey != nil && p.rekey.taken || p.install != nil && p.install.sent
+	if sent {
+		add(SlotPending, p.cfg.Keys.Pending)
+	}
+	if p.install != nil {
+		def := DefaultKey()
+		add(slotDefault, &def)
+		return list
+	}
+	add(SlotCurrent, p.cfg.Keys.Current)
+	if !sent {
+		add(SlotPending, p.cfg.Keys.Pending)
+	}
+	return list
+}
+
+// openChannel begins a handshake with p under the next key that it may have.
+func (b *Bus) openChannel(now time.Time, p *pd) {
+	keys := p.candidates()
+	if len(keys) == 0 {
+		b.distrust(now, p, NoKey, identifyEvery)
+		return
+	}
+	p.candidate %= len(keys)
+	c := keys[p.candidate]
+	shake, err := NewACUHandshake(b.opt.Rand, c.key, c.slot == slotDefault)
+	if err != nil { // no random numbers: nothing is safe now
+		b.distrust(now, p, NoChannel, holdMost)
+		return
+	}
+	p.shake, p.under, p.step, p.due = shake, c.slot, stepChallenge, now
+}
+
+// distrust takes p out of service and looks at it again after wait.
+func (b *Bus) distrust(now time.Time, p *pd, why Trouble, wait time.Duration) {
+	if p.stats.Online {
+		b.offline(now, p)
+	}
+	p.candidate, p.tries, p.failures = 0, 0, NoTrouble
+	if p.stats.Trouble != why {
+		p.stats.Trouble = why
+		b.emit(now, p, Event{Kind: Untrusted, Trouble: why, ID: p.stats.ID})
+	}
+	p.misses, p.probes = 0, 0
+	p.begin(now.Add(wait))
+}
+
+// unproven deals with a handshake that failed: the same key is tried again,
+// for an answer may have been a late one; then the next key; then p must wait.
+func (b *Bus) unproven(now time.Time, p *pd, why Trouble) {
+	p.stats.Refused++
+	p.channel, p.failures = nil, max(p.failures, why)
+	if p.tries++; p.tries >= handshakeTries {
+		p.tries = 0
+		if p.candidate++; p.candidate >= len(p.candidates()) {
+			if why = p.failures; p.swapped {
+				why = Swapped
+			}
+			b.distrust(now, p, why, p.hold())
+			return
+		}
+	}
+	p.begin(now)
+	b.openChannel(now, p)
+}
+
+// hold is how long the next round of handshakes waits.
+func (p *pd) hold() time.Duration {
+	if p.install != nil {
+		return holdFirst // somebody stands there
+	}
+	p.holds++
+	return min(holdFirst<<min(p.holds-1, 8), holdMost)
+}
+
+// rehandshake makes the channel of p anew, without asking who it is.
+func (b *Bus) rehandshake(now time.Time, p *pd) {
+	p.begin(now)
+	p.candidate, p.tries, p.failures = 0, 0, NoTrouble
+	b.openChannel(now, p)
+}
+
+// shakeHands takes p's answer to CHLNG or SCRYPT.
+func (b *Bus) shakeHands(now time.Time, p *pd, f Frame) {
+	if f.Code == CodeNAK {
+		b.refusal(p, f.Data)
+		b.unproven(now, p, NoChannel)
+		return
+	}
+	if p.step == stepChallenge {
+		cuid, err := p.shake.Client(f)
+		if err != nil {
+			b.unproven(now, p, WrongKey)
+			return
+		}
+		p.stats.CUID, p.step = cuid, stepServer
+		return
+	}
+	channel, err := p.shake.Session(f)
+	if err != nil {
+		b.unproven(now, p, WrongKey)
+		return
+	}
+	p.channel, p.shake, p.since = channel, nil, now
+	p.badMACs, p.tries = 0, 0
+	p.stats.Handshakes++
+	p.step = stepIdentity
+}
+
+// identified goes on once p has said inside the channel who it is: what is
+// said in the clear anybody on the line may have written.
+func (b *Bus) identified(now time.Time, p *pd, id PDID) {
+	p.stats.ID = id
+	if pin := p.cfg.Identity; pin != nil && id.Identity() != *pin {
+		b.distrust(now, p, Swapped, p.hold())
+		return
+	}
+	if p.under == slotDefault {
+		p.step = stepKeyset
+		return
+	}
+	p.step = stepClaims
+}
+
+// claimed compares p's capabilities with those that were said in the clear.
+func (b *Bus) claimed(now time.Time, p *pd, caps PDCAP) {
+	if p.claims != nil && !slices.Equal(p.claims, caps) {
+		p.stats.AlteredClaims++
+		b.emit(now, p, Event{Kind: Altered, Caps: slices.Clone(caps)})
+	}
+	p.stats.Caps, p.claims = caps, nil
+	b.trusted(now, p)
+}
+
+// trusted goes on once p has proven its own key and its identity.
+func (b *Bus) trusted(now time.Time, p *pd) {
+	slot := p.under
+	if slot == SlotPending {
+		p.cfg.Keys = Keys{Current: p.cfg.Keys.Pending}
+		p.under = SlotCurrent
+	}
+	p.candidate, p.failures, p.swapped = 0, NoTrouble, false
+	p.stats.Trouble = NoTrouble
+	b.emit(now, p, Event{Kind: Secured, Slot: slot, ID: p.stats.ID})
+	if i := p.install; i != nil && slot == SlotPending {
+		p.install = nil
+		i.done(nil)
+	}
+	if r := p.rekey; r != nil && r.taken {
+		p.rekey = nil
+		var err error
+		if *p.cfg.Keys.Current != r.key {
+			err = fmt.Errorf("%w: PD %d", ErrKeyNotTaken, p.addr)
+			p.cfg.Keys.Pending = nil
+		}
+		r.done(err)
+	}
+	b.receive(now, p)
+}
+
+// opened takes a frame of p while its channel is up, and says whether it ends
+// the exchange. Only BUSY and refusals may be clear, and of those none is
+// believed further than: ask again, or make the channel anew (OSDP v2.2 §7.19,
+// annex D.1.4).
+func (b *Bus) opened(now time.Time, p *pd, f Frame) (done bool) {
+	if !hasMAC(f.SCBType) {
+		return b.clear(now, p, f)
+	}
+	if f.Seq != p.seq {
+		b.ignore(&p.stats.Late, p)
+		return false
+	}
+	data, err := p.channel.Open(f)
+	switch {
+	case errors.Is(err, ErrMAC):
+		return b.guessed(now, p)
+	case err != nil && !(errors.Is(err, ErrClear) && isState(f.Code)):
+		// It has the key, and sends what it should encrypt in the clear, or
+		// nothing that can be read. What it says is not taken.
+		p.stats.ClearData++
+		b.emit(now, p, Event{Kind: Malformed, Reply: RawReply{Op: f.Code}})
+		b.restart(now, p)
+		return true
+	case err != nil:
+		p.stats.ClearData++ // libosdp's PD does this to states, and states are no secret
+	}
+	f.Data = data
+	b.accept(now, p, f)
+	return true
+}
+
+// isState says whether code is the reply to a state request.
+func isState(code byte) bool { return code >= CodeLSTATR && code <= CodeRSTATR }
+
+// clear takes a clear frame inside a channel.
+func (b *Bus) clear(now time.Time, p *pd, f Frame) (done bool) {
+	switch {
+	case f.Code == CodeBUSY && len(f.Data) == 0 && (f.Seq == 0 || f.Seq == p.seq):
+		b.busy(now, p)
+	case f.Code == CodeNAK && len(f.Data) > 0 && NAKCode(f.Data[0]) == NAKCheck && f.Seq == p.seq:
+		b.refusal(p, f.Data)
+		b.miss(now, p) // noise: as good as lost
+	case f.Code == CodeNAK && len(f.Data) > 0 && NAKCode(f.Data[0]) != NAKCheck:
+		b.refusal(p, f.Data)
+		b.restart(now, p) // it has no session
+	default:
+		p.stats.ClearReplies++
+		b.ignore(nil, p)
+		return false
+	}
+	return true
+}
+
+// guessed counts a reply whose MAC is wrong. One may be noise that its CRC did
+// not see, and the true answer may be behind it; many are somebody who guesses,
+// and four bytes are soon guessed by who may try for ever.
+func (b *Bus) guessed(now time.Time, p *pd) (done bool) {
+	p.stats.MACErrors++
+	p.badMACs++
+	p.guesses = max(0, p.guesses-int(now.Sub(p.guessed)/guessRefill)) + 1
+	p.guessed = now
+	if p.guesses <= guessesMost {
+		return false
+	}
+	p.guesses = 0
+	b.distrust(now, p, Forged, p.hold())
+	return true
+}
+
+// SetKey gives the PD at addr a new key inside its channel, and makes the
+// channel anew. done is called once: nil when the PD has proven the new key,
+// ErrKeyNotTaken when it has proven the old one, its NAKError when it refused,
+// and ErrOffline when it went away in between: then both keys stay in their
+// slots, and the next Secured event tells which one it has. The caller keeps
+// key where a power cut cannot reach it before it calls.
+func (b *Bus) SetKey(now time.Time, addr uint8, key Key, done func(error)) error {
+	p := b.find(addr)
+	if err := key.Check(); err != nil {
+		return err
+	}
+	if p == nil || !p.stats.Online {
+		return fmt.Errorf("%w: PD %d", ErrOffline, addr)
+	}
+	if p.channel == nil || p.under == slotDefault {
+		return fmt.Errorf("%w: PD %d: a key is sent in a channel alone", ErrNotSecure, addr)
+	}
+	if p.rekey != nil || p.install != nil {
+		return fmt.Errorf("osdp: PD %d: its key is being changed already", addr)
+	}
+	r := &rekeying{key: key, done: done}
+	_, err := b.submit(now, p, []Command{keyset(key)}, func(replies []Reply, err error) {
+		if err != nil { // refused, or offline: which the slots tell
+			if p.rekey == r {
+				p.rekey = nil
+			}
+			var nak *NAKError
+			if errors.As(err, &nak) {
+				p.cfg.Keys.Pending = nil
+			}
+			done(err)
+			return
+		}
+		r.taken = true
+	})
+	if err != nil {
+		return err
+	}
+	p.rekey, p.cfg.Keys.Pending = r, &key
+	return nil
+}
+
+func keyset(k Key) Command { return KEYSET{Kind: 1, Key: k[:]} }
+
+// Install opens a channel under SCBK-D with the PD at addr, gives it key and
+// proves it, until the given time, MaxInstall from now at the most. It is the
+// one case in which SCBK-D is used, it ends with the first success, and until
+// then the PD is not served. done is called once: nil, or an ErrInstall that
+// says what stood in the way. Whoever listens to the line meanwhile has the
+// key.
+func (b *Bus) Install(now time.Time, addr uint8, key Key, until time.Time, done func(error)) error {
+	p := b.find(addr)
+	if err := key.Check(); err != nil {
+		return err
+	}
+	switch {
+	case p == nil:
+		return fmt.Errorf("%w: no PD has address %d on this line", ErrOffline, addr)
+	case until.Sub(now) > MaxInstall:
+		return fmt.Errorf("%w: PD %d: open for %v, want %v at the most", ErrInstall, addr, until.Sub(now), MaxInstall)
+	case p.install != nil || p.rekey != nil:
+		return fmt.Errorf("osdp: PD %d: its key is being changed already", addr)
+	}
+	p.install = &installing{key: key, until: until, done: done}
+	p.cfg.Keys.Pending = &key
+	b.again(now, p)
+	return nil
+}
+
+// EndInstall takes an Install back. Once the key is on its way it stays in its
+// slot: the PD may have it.
+func (b *Bus) EndInstall(now time.Time, addr uint8) {
+	if p := b.find(addr); p != nil && p.install != nil {
+		b.endInstall(now, p)
+	}
+}
+
+func (b *Bus) endInstall(now time.Time, p *pd) {
+	i := p.install
+	p.install = nil
+	if !i.sent {
+		p.cfg.Keys.Pending = nil
+	}
+	b.again(now, p)
+	why := p.stats.Trouble
+	if why == NoTrouble {
+		i.done(fmt.Errorf("%w: PD %d does not answer", ErrInstall, p.addr))
+		return
+	}
+	i.done(fmt.Errorf("%w: PD %d: %v", ErrInstall, p.addr, why))
+}
+
+// UseKeys replaces the keys of the PD at addr, which come from elsewhere, and
+// proves them.
+func (b *Bus) UseKeys(now time.Time, addr uint8, keys Keys) error {
+	for _, k := range []*Key{keys.Current, keys.Pending} {
+		if k != nil && k.Check() != nil {
+			return k.Check()
+		}
+	}
+	p := b.find(addr)
+	if p == nil {
+		return fmt.Errorf("%w: no PD has address %d on this line", ErrOffline, addr)
+	}
+	if p.install != nil || p.rekey != nil {
+		return fmt.Errorf("osdp: PD %d: its key is being changed already", addr)
+	}
+	p.cfg.Keys = keys
+	b.again(now, p)
+	return nil
+}
+
+// Pin sets who the PD at addr must be; nil takes whoever is there.
+func (b *Bus) Pin(now time.Time, addr uint8, id *Identity) {
+	p := b.find(addr)
+	if p == nil {
+		return
+	}
+	p.cfg.Identity = id
+	if id == nil || p.stats.Online && p.stats.ID.Identity() != *id {
+		b.again(now, p)
+	}
+}
+
+// again asks p anew who it is, at once: what it must prove has changed.
+func (b *Bus) again(now time.Time, p *pd) {
+	if b.cur == p {
+		b.cur = nil // what comes now is the answer to an old question
+	}
+	p.holds, p.candidate, p.tries, p.failures = 0, 0, 0, NoTrouble
+	p.misses, p.probes = 0, 0
+	p.begin(now)
+}

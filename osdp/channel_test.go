@@ -1,0 +1,594 @@
+package osdp_test
+
+import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"latchkey/osdp"
+)
+
+var (
+	keyA = osdp.Key{0: 0xa1, 3: 7, 15: 1}
+	keyB = osdp.Key{0: 0xb2, 5: 9, 15: 2}
+)
+
+// A lock is the PD's end of a secure channel, frame by frame. What it gets
+// wrong is set by the test.
+type lock struct {
+	t       testing.TB
+	key     osdp.Key
+	install bool // takes SCBK-D
+	id      osdp.PDID
+	caps    osdp.PDCAP
+	poll    []osdp.Reply // to coming polls
+	rng     *rand.ChaCha8
+
+	shake   *osdp.PDHandshake
+	session *osdp.Session
+	def     bool     // session is under SCBK-D
+	got     []byte   // codes of commands taken inside a session
+	keys    [][]byte // of KEYSET, as they came
+	clear   []byte   // codes of commands that came in the clear
+}
+
+func newLock(t testing.TB, key osdp.Key) *lock {
+	return &lock{t: t, key: key, id: osdp.PDID{Vendor: [3]byte{1, 2, 3}, Serial: 77},
+		caps: osdp.PDCAP{{Function: osdp.CapCheck, Compliance: 1}, {Function: osdp.CapSecurity, Compliance: 1}}, rng: rand.NewChaCha8([32]byte{9})}
+}
+
+// answer is the frame that l gives for command f.
+func (l *lock) answer(f osdp.Frame) (r osdp.Frame) {
+	l.t.Helper()
+	r = osdp.Frame{Addr: f.Addr, Reply: true, Seq: f.Seq}
+	nak := func(c osdp.NAKCode) osdp.Frame {
+		r.Code, r.Data = osdp.CodeNAK, []byte{byte(c)}
+		return l.onWire(r)
+	}
+	if f.Seq == 0 {
+		l.session = nil
+	}
+	switch {
+	case f.SCBType == osdp.SCS11:
+		key := l.key
+		if l.def = osdp.AsksDefault(f); l.def {
+			if key = osdp.DefaultKey(); !l.install {
+				return nak(osdp.NAKBlock)
+			}
+		}
+		l.session = nil
+		var err error
+		if l.shake, err = osdp.NewPDHandshake(l.rng, key, [8]byte{1}, f); err != nil {
+			l.t.Fatal(err)
+		}
+		l.shake.Client(&r)
+		return l.onWire(r)
+	case f.SCBType == osdp.SCS13:
+		l.session, _ = l.shake.Session(f, &r)
+		return l.onWire(r)
+	case f.SCBType >= osdp.SCS15 && l.session == nil:
+		return nak(osdp.NAKSecurity)
+	case f.SCBType == 0:
+		l.session = nil
+		l.clear = append(l.clear, f.Code)
+		r.Code, r.Data = l.do(f.Code, f.Data)
+		return l.onWire(r)
+	}
+	data, err := l.session.Open(f)
+	if err != nil {
+		l.t.Fatalf("the PD cannot open %v: %v", f, err)
+	}
+	l.got = append(l.got, f.Code)
+	r.Code, r.Data = l.do(f.Code, bytes.Clone(data))
+	b, err := l.session.Seal(nil, r)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return parse(l.t, b)
+}
+
+// onWire is f as the panel gets it.
+func (l *lock) onWire(f osdp.Frame) osdp.Frame {
+	b, err := f.AppendBinary(nil)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return parse(l.t, b)
+}
+
+func (l *lock) do(code byte, data []byte) (byte, []byte) {
+	r := plain(osdp.Frame{Code: code})
+	switch code {
+	case osdp.CodeID:
+		r = l.id
+	case osdp.CodeCAP:
+		r = l.caps
+	case osdp.CodePOLL:
+		if len(l.poll) > 0 {
+			r, l.poll = l.poll[0], l.poll[1:]
+		}
+	case osdp.CodeKEYSET:
+		l.keys = append(l.keys, data)
+		l.key = osdp.Key(data[2:])
+	}
+	b, err := r.AppendData(nil)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return r.Code(), b
+}
+
+// A keyed drives a Bus against one lock.
+type keyed struct {
+	*hand
+	l   *lock
+	evs []osdp.Event
+}
+
+func newKeyed(t testing.TB, l *lock, cfg osdp.PDConfig) *keyed {
+	l.t = t
+	return &keyed{hand: newHandOf(t, osdp.Options{Rand: rand.NewChaCha8([32]byte{4})}, cfg), l: l}
+}
+
+// step does one exchange; change may spoil the answer on its way, and a nil
+// frame is silence.
+func (k *keyed) step(change func(*osdp.Frame) bool) osdp.Frame {
+	k.t.Helper()
+	f := k.nextAny()
+	r := k.l.answer(f)
+	if change != nil && !change(&r) {
+		k.evs = append(k.evs, k.silence()...)
+		return f
+	}
+	k.now = k.now.Add(3 * time.Millisecond)
+	evs, done := k.bus.Answer(k.now, r)
+	k.evs = append(k.evs, evs...)
+	if !done {
+		k.evs = append(k.evs, k.silence()...)
+	}
+	return f
+}
+
+// until goes on until an event of kind, or so much time has passed.
+func (k *keyed) until(kind osdp.Kind, most time.Duration) (osdp.Event, bool) {
+	k.t.Helper()
+	for end := k.now.Add(most); k.now.Before(end); {
+		if i := slices.IndexFunc(k.evs, func(e osdp.Event) bool { return e.Kind == kind }); i >= 0 {
+			e := k.evs[i]
+			k.evs = k.evs[i+1:]
+			return e, true
+		}
+		k.step(nil)
+	}
+	return osdp.Event{}, false
+}
+
+func (k *keyed) want(kind osdp.Kind, most time.Duration) osdp.Event {
+	k.t.Helper()
+	e, ok := k.until(kind, most)
+	if !ok {
+		k.t.Fatalf("no %v within %v; stats %+v", kind, most, k.bus.Stats()[0])
+	}
+	return e
+}
+
+func (k *keyed) stats() osdp.PDStats { return k.bus.Stats()[0] }
+
+// TestChannelComesUp: a PD with a key is served inside its channel alone. In
+// the clear go only the two questions who it is.
+func TestChannelComesUp(t *testing.T) {
+	l := newLock(t, keyA)
+	k := newKeyed(t, l, osdp.PDConfig{Addr: 5, Keys: osdp.Keys{Current: &keyA}})
+	if e := k.want(osdp.Secured, time.Second); e.Slot != osdp.SlotCurrent || e.ID.Serial != 77 {
+		t.Errorf("secured: slot %d, %v", e.Slot, e.ID)
+	}
+	k.want(osdp.Online, time.Second)
+	l.poll = append(l.poll, osdp.RAW{Bits: 26, Data: []byte{1, 2, 3, 0x40}})
+	if e := k.want(osdp.Card, time.Second); e.Bits != 26 || !bytes.Equal(e.Data, []byte{1, 2, 3, 0x40}) {
+		t.Errorf("card of %d bits", e.Bits)
+	}
+	if !bytes.Equal(l.clear, []byte{osdp.CodeID, osdp.CodeCAP}) {
+		t.Errorf("commands in the clear: % x", l.clear)
+	}
+	if s := k.stats(); !s.Secure || !s.Online || s.Handshakes != 1 || s.Trouble != osdp.NoTrouble {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+// TestNeverWithoutItsKey: whatever a PD without the right key says, it is not
+// served, nothing falls back to SCBK-D or to a clear line, and the status says
+// why.
+func TestNeverWithoutItsKey(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		cfg  osdp.PDConfig
+		pd   func(*lock)
+		why  osdp.Trouble
+	}{
+		{"no key", osdp.PDConfig{}, func(*lock) {}, osdp.NoKey},
+		{"no key, and it begs for one", osdp.PDConfig{}, func(l *lock) { l.install = true }, osdp.NoKey},
+		{"another key", osdp.PDConfig{Keys: osdp.Keys{Current: &keyB}}, func(*lock) {}, osdp.WrongKey},
+		{"another key, in installation mode", osdp.PDConfig{Keys: osdp.Keys{Current: &keyB}}, func(l *lock) { l.install = true }, osdp.WrongKey},
+		{"another key, clear allowed", osdp.PDConfig{Security: osdp.AllowClear, Keys: osdp.Keys{Current: &keyB}}, func(*lock) {}, osdp.WrongKey},
+		{"says it cannot", osdp.PDConfig{Keys: osdp.Keys{Current: &keyB}}, func(l *lock) { l.caps = l.caps[:1] }, osdp.WrongKey},
+		{"another device", osdp.PDConfig{Keys: osdp.Keys{Current: &keyA}, Identity: &osdp.Identity{Serial: 1}}, func(*lock) {}, osdp.Swapped},
+		{"another device, clear allowed", osdp.PDConfig{Security: osdp.AllowClear, Identity: &osdp.Identity{Serial: 1}}, func(*lock) {}, osdp.Swapped},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := newLock(t, keyA)
+			tt.pd(l)
+			tt.cfg.Addr = 5
+			k := newKeyed(t, l, tt.cfg)
+			if e := k.want(osdp.Untrusted, 5*time.Second); e.Trouble != tt.why {
+				t.Errorf("trouble %v, want %v", e.Trouble, tt.why)
+			}
+			if e, ok := k.until(osdp.Online, time.Hour); ok {
+				t.Fatalf("served: %v", e)
+			}
+			if e, ok := k.until(osdp.Untrusted, time.Minute); ok {
+				t.Errorf("told again: %v", e)
+			}
+			if s := k.stats(); s.Online || s.Secure || s.Trouble != tt.why {
+				t.Errorf("stats: online %v, secure %v, trouble %v", s.Online, s.Secure, s.Trouble)
+			}
+			for _, c := range l.clear {
+				if c != osdp.CodeID && c != osdp.CodeCAP {
+					t.Fatalf("command 0x%02x went out in the clear", c)
+				}
+			}
+			if len(l.keys) > 0 {
+				t.Error("a key was given away")
+			}
+		})
+	}
+}
+
+// TestClearLineServes a PD without a key where the site allows it.
+func TestClearLineServes(t *testing.T) {
+	k := newKeyed(t, newLock(t, keyA), osdp.PDConfig{Addr: 5, Security: osdp.AllowClear})
+	k.want(osdp.Online, time.Second)
+	if k.stats().Secure {
+		t.Error("called secure")
+	}
+}
+
+// TestEitherSlot: after a power cut in the middle of KEYSET, the PD has one of
+// two keys.
+func TestEitherSlot(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		has  osdp.Key
+		want osdp.Slot
+	}{{"it took the new key", keyB, osdp.SlotPending}, {"it kept the old key", keyA, osdp.SlotCurrent}} {
+		k := newKeyed(t, newLock(t, tt.has), osdp.PDConfig{Addr: 5, Keys: osdp.Keys{Current: &keyA, Pending: &keyB}})
+		if e := k.want(osdp.Secured, 5*time.Second); e.Slot != tt.want {
+			t.Errorf("%s: slot %d, want %d", tt.name, e.Slot, tt.want)
+		}
+		k.want(osdp.Online, 5*time.Second)
+	}
+}
+
+// TestRotation gives a PD a new key, with each exchange of it lost once, and
+// with a PD that forgets its session when it took the key.
+func TestRotation(t *testing.T) {
+	for lost := -1; lost < 12; lost++ {
+		for _, drops := range []bool{false, true} {
+			l := newLock(t, keyA)
+			k := newKeyed(t, l, osdp.PDConfig{Addr: 5, Keys: osdp.Keys{Current: &keyA}})
+			k.want(osdp.Online, time.Second)
+			var result error
+			called := 0
+			if err := k.bus.SetKey(k.now, 5, keyB, func(err error) { result, called = err, called+1 }); err != nil {
+				t.Fatal(err)
+			}
+			if err := k.bus.SetKey(k.now, 5, keyA, func(error) {}); err == nil {
+				t.Error("a second key while the first is under way")
+			}
+			var cached osdp.Frame // what the PD gives to a repeat
+			var last []byte
+			for n := 0; n < 60 && called == 0; n++ {
+				f := k.nextAny()
+				r := cached
+				if !bytes.Equal(k.wire, last) {
+					r = l.answer(f)
+					if drops && f.Code == osdp.CodeKEYSET {
+						l.session = nil
+					}
+				}
+				last, cached = bytes.Clone(k.wire), r
+				if n == lost {
+					k.silence()
+					continue
+				}
+				k.now = k.now.Add(3 * time.Millisecond)
+				k.bus.Answer(k.now, r)
+			}
+			if called != 1 || result != nil || len(l.keys) != 1 || l.key != keyB {
+				t.Fatalf("reply %d lost, drops %v: called %d times, %v, %d keys sent", lost, drops, called, result, len(l.keys))
+			}
+			if s := k.stats(); !s.Online || !s.Secure {
+				t.Errorf("reply %d lost: online %v, secure %v", lost, s.Online, s.Secure)
+			}
+		}
+	}
+}
+
+// TestRefusedKey leaves the old one in force.
+func TestRefusedKey(t *testing.T) {
+	l := newLock(t, keyA)
+	k := newKeyed(t, l, osdp.PDConfig{Addr: 5, Keys: osdp.Keys{Current: &keyA}})
+	k.want(osdp.Online, time.Second)
+	for _, weak := range []osdp.Key{{}, osdp.DefaultKey()} {
+		if err := k.bus.SetKey(k.now, 5, weak, nil); !errors.Is(err, osdp.ErrWeakKey) {
+			t.Errorf("a weak key: %v", err)
+		}
+	}
+	var result error
+	if err := k.bus.SetKey(k.now, 5, keyB, func(err error) { result = err }); err != nil {
+		t.Fatal(err)
+	}
+	for result == nil {
+		f := k.nextAny()
+		if f.Code != osdp.CodeKEYSET {
+			k.bus.Answer(k.now, l.answer(f))
+			continue
+		}
+		if _, err := l.session.Open(f); err != nil {
+			t.Fatal(err)
+		}
+		b, _ := l.session.Seal(nil, osdp.Frame{Addr: 5, Seq: f.Seq, Code: osdp.CodeNAK, Data: []byte{byte(osdp.NAKRecord)}})
+		k.bus.Answer(k.now, parse(t, b))
+	}
+	var nak *osdp.NAKError
+	if !errors.As(result, &nak) || nak.Reason != osdp.NAKRecord {
+		t.Errorf("refused: %v", result)
+	}
+	l.session = nil // it reboots
+	if e := k.want(osdp.Secured, time.Second); e.Slot != osdp.SlotCurrent {
+		t.Errorf("slot %d", e.Slot)
+	}
+}
+
+// TestInstall gives a first key to a PD in installation mode, once, within its
+// time; and to nobody else.
+func TestInstall(t *testing.T) {
+	l := newLock(t, osdp.Key{})
+	l.install = true
+	k := newKeyed(t, l, osdp.PDConfig{Addr: 5})
+	k.want(osdp.Untrusted, time.Second)
+	var result error
+	called := 0
+	done := func(err error) { result, called = err, called+1 }
+	if err := k.bus.Install(k.now, 5, keyA, k.now.Add(time.Hour), done); !errors.Is(err, osdp.ErrInstall) {
+		t.Errorf("an hour: %v", err)
+	}
+	if err := k.bus.Install(k.now, 5, osdp.DefaultKey(), k.now.Add(time.Minute), done); !errors.Is(err, osdp.ErrWeakKey) {
+		t.Errorf("SCBK-D as the key: %v", err)
+	}
+	if err := k.bus.Install(k.now, 5, keyA, k.now.Add(time.Minute), done); err != nil {
+		t.Fatal(err)
+	}
+	if e := k.want(osdp.Secured, 5*time.Second); e.Slot != osdp.SlotPending {
+		t.Errorf("slot %d", e.Slot)
+	}
+	k.want(osdp.Online, time.Second)
+	if called != 1 || result != nil || len(l.keys) != 1 || l.key != keyA {
+		t.Errorf("called %d times, %v, %d keys sent", called, result, len(l.keys))
+	}
+	// Now it loses its key: nothing is sent to it without an operator.
+	l.key, l.session = keyB, nil
+	k.want(osdp.Untrusted, time.Minute)
+	if _, ok := k.until(osdp.Online, time.Hour); ok || len(l.keys) != 1 {
+		t.Errorf("%d keys sent", len(l.keys))
+	}
+}
+
+// TestInstallEnds by its time and by hand, with no key sent.
+func TestInstallEnds(t *testing.T) {
+	for _, byHand := range []bool{false, true} {
+		l := newLock(t, keyB) // not in installation mode
+		k := newKeyed(t, l, osdp.PDConfig{Addr: 5, Keys: osdp.Keys{Current: &keyB}})
+		k.want(osdp.Online, time.Second)
+		var result error
+		if err := k.bus.Install(k.now, 5, keyA, k.now.Add(time.Minute), func(err error) { result = err }); err != nil {
+			t.Fatal(err)
+		}
+		k.until(osdp.Online, 30*time.Second)
+		if result != nil {
+			t.Fatalf("before its time: %v", result)
+		}
+		if byHand {
+			k.bus.EndInstall(k.now, 5)
+		}
+		k.until(osdp.Kind(99), 31*time.Second)
+		if !errors.Is(result, osdp.ErrInstall) || len(l.keys) != 0 {
+			t.Errorf("by hand %v: %v, %d keys sent", byHand, result, len(l.keys))
+		}
+		if s := k.stats(); !s.Online || !s.Secure {
+			t.Errorf("by hand %v: the old key no longer serves: %+v", byHand, s.Trouble)
+		}
+	}
+}
+
+// TestLostSession: a PD that says it has none gets a new one at once.
+func TestLostSession(t *testing.T) {
+	l := newLock(t, keyA)
+	k := newKeyed(t, l, osdp.PDConfig{Addr: 5, Keys: osdp.Keys{Current: &keyA}})
+	k.want(osdp.Online, time.Second)
+	l.session = nil
+	at := k.now
+	k.want(osdp.Secured, time.Second)
+	if took := k.now.Sub(at); took > 200*time.Millisecond {
+		t.Errorf("a new channel after %v", took)
+	}
+	k.want(osdp.Restarted, time.Second)
+	if s := k.stats(); s.Handshakes != 2 || s.Restarts != 1 {
+		t.Errorf("%d handshakes, %d restarts", s.Handshakes, s.Restarts)
+	}
+}
+
+// TestClearInsideAChannel does not count, whatever it is.
+func TestClearInsideAChannel(t *testing.T) {
+	l := newLock(t, keyA)
+	k := newKeyed(t, l, osdp.PDConfig{Addr: 5, Keys: osdp.Keys{Current: &keyA}})
+	k.want(osdp.Online, time.Second)
+	card, _ := osdp.RAW{Bits: 26, Data: []byte{1, 2, 3, 0x40}}.AppendData(nil)
+	for _, r := range []osdp.Frame{
+		{Code: osdp.CodeRAW, Data: card},
+		{Code: osdp.CodeACK},
+		{Code: osdp.CodeRAW, Data: card, Seq: 4},                        // sequence 0: "start over"
+		{SCBType: osdp.SCS16, Code: osdp.CodeRAW, Data: card},           // the null cipher, no MAC
+		{SCBType: osdp.SCS18, Code: osdp.CodeRAW, Data: card},           // not even whole blocks
+		{SCBType: osdp.SCS14, SCBData: []byte{1}, Code: osdp.CodeRMACI}, // of a handshake
+	} {
+		f := k.nextAny()
+		for f.Code != osdp.CodePOLL {
+			k.bus.Answer(k.now, l.answer(f))
+			f = k.nextAny()
+		}
+		r.Addr, r.Reply = 5, true
+		if r.Seq = f.Seq &^ (r.Seq / 4 * 3); r.Code == 0 {
+			r.Code = osdp.CodeACK
+		}
+		if evs, done := k.bus.Answer(k.now, l.onWire(r)); done || len(evs) > 0 {
+			t.Errorf("%v ended the exchange: %v", r, evs)
+		}
+		if evs, done := k.bus.Answer(k.now.Add(time.Millisecond), l.answer(f)); !done || len(evs) > 0 {
+			t.Errorf("the true answer behind %v: %v, %v", r, done, evs)
+		}
+	}
+	if s := k.stats(); s.ClearReplies != 4 || s.MACErrors != 2 || !s.Secure || s.Handshakes != 1 {
+		t.Errorf("%d clear, %d bad MACs, %d handshakes", s.ClearReplies, s.MACErrors, s.Handshakes)
+	}
+}
+
+// TestGuessing: whoever tries MACs ends the channel after three, and every
+// further try has to wait longer.
+func TestGuessing(t *testing.T) {
+	l := newLock(t, keyA)
+	k := newKeyed(t, l, osdp.PDConfig{Addr: 5, Keys: osdp.Keys{Current: &keyA}})
+	k.want(osdp.Online, time.Second)
+	start, guesses := k.now, 0
+	for k.now.Sub(start) < 10*time.Minute {
+		f := k.nextAny()
+		if f.SCBType >= osdp.SCS15 {
+			for i := range 50 { // as fast as the wire takes them, before the true answer
+				forged := osdp.Frame{Addr: 5, Reply: true, Seq: f.Seq, SCBType: osdp.SCS16, Code: osdp.CodeACK, MAC: [4]byte{byte(i), 1, 2, 3}}
+				was := k.stats().MACErrors
+				if _, done := k.bus.Answer(k.now, l.onWire(forged)); done {
+					break
+				}
+				if k.stats().MACErrors > was {
+					guesses++
+				}
+			}
+		}
+		k.now = k.now.Add(time.Millisecond)
+		k.bus.Answer(k.now, l.answer(f))
+	}
+	if guesses > 600 || guesses < 10 {
+		t.Errorf("%d guesses in ten minutes, want one a second at the most", guesses)
+	}
+}
+
+// TestClearData: states may come authentic but clear, as libosdp's PD sends
+// them; a card may not.
+func TestClearData(t *testing.T) {
+	l := newLock(t, keyA)
+	k := newKeyed(t, l, osdp.PDConfig{Addr: 5, Keys: osdp.Keys{Current: &keyA}})
+	k.want(osdp.Online, time.Second)
+	send := func(r osdp.Reply) ([]osdp.Event, bool) {
+		f := k.nextAny()
+		for f.Code != osdp.CodePOLL {
+			k.bus.Answer(k.now, l.answer(f))
+			f = k.nextAny()
+		}
+		if _, err := l.session.Open(f); err != nil {
+			t.Fatal(err)
+		}
+		data, _ := r.AppendData(nil)
+		return k.bus.Answer(k.now, parse(t, l.session.SealClear(osdp.Frame{Addr: 5, Reply: true, Seq: f.Seq, Code: r.Code(), Data: data})))
+	}
+	if evs, done := send(osdp.LSTATR{Tamper: 1}); !done || len(evs) != 1 || !evs[0].Tamper {
+		t.Errorf("a clear state: %v, %v", evs, done)
+	}
+	evs, done := send(osdp.RAW{Bits: 26, Data: []byte{1, 2, 3, 0x40}})
+	if !done || slices.ContainsFunc(evs, func(e osdp.Event) bool { return e.Kind == osdp.Card }) {
+		t.Errorf("a clear card was taken: %v, %v", evs, done)
+	}
+	if s := k.stats(); s.ClearData != 2 {
+		t.Errorf("%d counted", s.ClearData)
+	}
+	k.want(osdp.Restarted, time.Second)
+}
+
+// TestAlteredClaims: somebody on the line takes the secure channel out of what
+// the PD says that it can do. It comes up all the same, and we hear of it.
+func TestAlteredClaims(t *testing.T) {
+	l := newLock(t, keyA)
+	k := newKeyed(t, l, osdp.PDConfig{Addr: 5, Keys: osdp.Keys{Current: &keyA}})
+	for range 20 {
+		k.step(func(f *osdp.Frame) bool {
+			if f.Code == osdp.CodePDCAP && f.SCBType == 0 {
+				f.Data = f.Data[:3]
+				*f = l.onWire(osdp.Frame{Addr: f.Addr, Reply: true, Seq: f.Seq, Code: f.Code, Data: f.Data})
+			}
+			return true
+		})
+	}
+	k.want(osdp.Altered, 5*time.Second)
+	k.want(osdp.Online, 5*time.Second)
+	if s := k.stats(); !s.Secure || s.AlteredClaims != 1 {
+		t.Errorf("secure %v, %d altered claims", s.Secure, s.AlteredClaims)
+	}
+}
+
+// TestChannelIsMadeAnew after a day, and nobody hears of it but the log.
+func TestChannelIsMadeAnew(t *testing.T) {
+	l := newLock(t, keyA)
+	k := newKeyed(t, l, osdp.PDConfig{Addr: 5, Keys: osdp.Keys{Current: &keyA}})
+	k.want(osdp.LocalStatus, time.Second)
+	k.now = k.now.Add(24 * time.Hour)
+	k.evs = nil
+	k.want(osdp.Secured, time.Second)
+	if e, ok := k.until(osdp.Restarted, 10*time.Second); ok {
+		t.Errorf("told: %v", e)
+	}
+	if s := k.stats(); s.Handshakes != 2 || s.Restarts != 0 {
+		t.Errorf("%d handshakes, %d restarts", s.Handshakes, s.Restarts)
+	}
+}
+
+// TestUseKeys takes a key from elsewhere at once.
+func TestUseKeys(t *testing.T) {
+	l := newLock(t, keyB)
+	k := newKeyed(t, l, osdp.PDConfig{Addr: 5, Keys: osdp.Keys{Current: &keyA}})
+	k.want(osdp.Untrusted, 5*time.Second)
+	if err := k.bus.UseKeys(k.now, 5, osdp.Keys{Current: &keyB}); err != nil {
+		t.Fatal(err)
+	}
+	k.want(osdp.Online, time.Second)
+	k.bus.Pin(k.now, 5, &osdp.Identity{Serial: 3})
+	if e := k.want(osdp.Untrusted, 5*time.Second); e.Trouble != osdp.Swapped {
+		t.Errorf("trouble %v", e.Trouble)
+	}
+	k.bus.Pin(k.now, 5, nil)
+	k.want(osdp.Online, time.Second)
+}
+
+// TestSecretsStayInTheBus: nobody sends a key by another way.
+func TestSecretsStayInTheBus(t *testing.T) {
+	k := newKeyed(t, newLock(t, keyA), osdp.PDConfig{Addr: 5, Security: osdp.AllowClear})
+	k.want(osdp.Online, time.Second)
+	for _, c := range []osdp.Command{osdp.KEYSET{Kind: 1, Key: keyB[:]}, osdp.RawCommand{Op: osdp.CodeKEYSET, Data: keyB[:]}, osdp.RawCommand{Op: osdp.CodeCHLNG}} {
+		if _, err := k.bus.Submit(k.now, 5, []osdp.Command{c}, nil); !errors.Is(err, osdp.ErrValue) {
+			t.Errorf("%v: %v", c, err)
+		}
+	}
+	if err := k.bus.SetKey(k.now, 5, keyB, nil); !errors.Is(err, osdp.ErrNotSecure) {
+		t.Errorf("a key on a clear line: %v", err)
+	}
+}
