@@ -128,7 +128,7 @@ func TestExchanges(t *testing.T) {
 			{"no such output", command(t, 3, 3, osdp.OUT{{Output: 0, Action: osdp.OutputOn}, {Output: 2, Action: osdp.OutputOn}}), nak(osdp.NAKRecord), 3, 4},
 			{"none of a refused list", command(t, 3, 1, osdp.OSTAT{}), osdp.OSTATR{0, 1}, 1, 5},
 			{"a light that shines neither on nor off", command(t, 3, 2, osdp.LED{{Permanent: osdp.Blink{Code: osdp.LEDPerm}}}), nak(osdp.NAKRecord), 2, 5},
-			{"a secure block", encode(t, osdp.Frame{Addr: 3, Seq: 3, SCBType: osdp.SCS15, Code: osdp.CodePOLL}), nak(osdp.NAKBlock), 3, 5},
+			{"a session's frame", encode(t, osdp.Frame{Addr: 3, Seq: 3, SCBType: osdp.SCS15, Code: osdp.CodePOLL}), nak(osdp.NAKSecurity), 3, 5},
 			{"new address", command(t, 3, 1, osdp.COMSET{Addr: 9, Baud: 9600}), osdp.COM{Addr: 9, Baud: 9600}, 1, 6},
 			{"under the old one", command(t, 3, 2, osdp.POLL{}), nil, 0, 6},
 			{"under the new one", command(t, 9, 2, osdp.POLL{}), osdp.ACK{}, 2, 7},

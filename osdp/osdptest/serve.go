@@ -74,6 +74,22 @@ func ServeLine(ctx context.Context, port osdp.Port, pds ...*PD) error {
 	}
 }
 
+// A sending is what goes onto the line in answer to one frame.
+type sending struct {
+	after time.Duration
+	b     []byte
+}
+
+// send sends each of bs at once; nil is nothing.
+func send(bs ...[]byte) (out []sending) {
+	for _, b := range bs {
+		if b != nil {
+			out = append(out, sending{b: b})
+		}
+	}
+	return out
+}
+
 // A line is the wire that several PDs share.
 type line struct {
 	port osdp.Port
