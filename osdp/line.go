@@ -47,9 +47,10 @@ type Line struct {
 	log  Logger
 	wake chan struct{} // capacity 1: something was submitted
 
-	mu   sync.Mutex // guards the Bus and the port's state
+	mu   sync.Mutex // guards the Bus and what follows
 	bus  *Bus
 	port PortStats
+	taps []*tap
 }
 
 // PortStats is the state of a line's port.
@@ -127,37 +128,54 @@ func (l *Line) Send(ctx context.Context, addr uint8, cmds ...Command) error {
 // Do is Send that gives the replies, one for each command in order: refusals
 // as NAK. With an error there may be fewer.
 func (l *Line) Do(ctx context.Context, addr uint8, cmds ...Command) ([]Reply, error) {
-	type result struct {
-		replies []Reply
-		err     error
+	var replies []Reply // written before done, read after it
+	var id uint64
+	err := l.await(ctx, addr, func(now time.Time, done func(error)) (err error) {
+		id, err = l.bus.Submit(now, addr, cmds, func(r []Reply, err error) { replies = r; done(err) })
+		return err
+	}, func(now time.Time) { l.bus.Cancel(now, id) })
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil, err // replies may be written any time
 	}
+	return replies, err
+}
+
+// await has begin hand something to the bus, and waits until the bus calls done
+// or ctx ends; then it has cancel take it back. Both are called with the lock.
+func (l *Line) await(ctx context.Context, addr uint8, begin func(now time.Time, done func(error)) error, cancel func(now time.Time)) error {
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("osdp: PD %d: %w", addr, err)
+		return fmt.Errorf("osdp: PD %d: %w", addr, err)
 	}
-	results := make(chan result, 1)
+	result := make(chan error, 1)
 	l.mu.Lock()
-	id, err := l.bus.Submit(time.Now(), addr, cmds, func(r []Reply, err error) { results <- result{r, err} })
+	err := begin(time.Now(), func(err error) { result <- err })
 	l.mu.Unlock()
 	if err != nil {
-		return nil, err
+		return err
 	}
+	l.nudge()
 	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
-	select {
-	case r := <-results:
-		return r.replies, r.err
+	case err := <-result:
+		return err
 	case <-ctx.Done():
 	}
 	l.mu.Lock()
-	l.bus.Cancel(time.Now(), id)
+	cancel(time.Now())
 	l.mu.Unlock()
+	l.nudge()
 	select {
-	case r := <-results: // it came while we gave up
-		return r.replies, r.err
+	case err := <-result: // it came while we gave up
+		return err
 	default:
-		return nil, fmt.Errorf("osdp: PD %d: %w", addr, ctx.Err())
+		return fmt.Errorf("osdp: PD %d: %w", addr, ctx.Err())
+	}
+}
+
+// nudge has Run ask the bus anew what to do.
+func (l *Line) nudge() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
 	}
 }
 
@@ -317,24 +335,46 @@ func (w *worker) rest(ctx context.Context, wait time.Duration) error {
 	case <-t.C:
 	case c := <-w.in:
 		w.lastRx = time.Now()
+		w.scan.Feed(c.b)
+		w.strays()
 		return w.check(c.err)
 	}
 	return nil
 }
 
-// drain forgets what came in before we asked: it is no answer.
+// drain takes what came in before we asked: it is no answer.
 func (w *worker) drain() error {
 	for {
+		w.strays()
 		select {
 		case c := <-w.in:
 			w.lastRx = time.Now()
+			w.scan.Feed(c.b)
 			if err := w.check(c.err); err != nil {
 				return err
 			}
 		default:
 			w.scan.Reset()
+			w.count()
 			return nil
 		}
+	}
+}
+
+// strays tells the bus of whole frames that nobody asked for: they say what is
+// wrong with a line.
+func (w *worker) strays() {
+	for {
+		f, err := w.scan.Next()
+		if errors.Is(err, ErrShort) {
+			return
+		}
+		w.l.mu.Lock()
+		w.l.tapped(false, f.wire)
+		if err == nil {
+			w.l.bus.Unasked(f)
+		}
+		w.l.mu.Unlock()
 	}
 }
 
@@ -362,6 +402,7 @@ func (w *worker) exchange(ctx context.Context, x Exchange) error {
 	if _, err := w.port.Write(x.Wire); err != nil {
 		return fmt.Errorf("osdp: write: %w", err)
 	}
+	w.l.sent(x.Wire)
 	begin := time.Now().Add(x.Reply) // the reply's first byte comes before this
 	quiet := time.NewTimer(time.Until(begin))
 	defer quiet.Stop()
@@ -415,6 +456,7 @@ func (w *worker) answers() (done bool) {
 		}
 		var evs []Event
 		w.l.mu.Lock()
+		w.l.tapped(false, f.wire)
 		if err != nil {
 			w.l.bus.Damaged()
 		} else {
