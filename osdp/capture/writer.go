@@ -1,0 +1,96 @@
+package capture
+
+import (
+	"fmt"
+	"io"
+)
+
+// Options say what a trace may show. The zero Options hide what they can.
+type Options struct {
+	// ShowSecrets keeps what a Writer would blank and Describe would hide: card
+	// bits, PINs, keys, templates, smart card messages, files, and the payload
+	// of manufacturers' own messages. Blanked data is zero and as long as it
+	// was; checks are made anew.
+	ShowSecrets bool
+
+	// Source is the program that records, for records that do not say.
+	Source string
+}
+
+// A Writer writes records to a trace. Each Write that has something to write is
+// one Write of the io.Writer below, so that a trace can be watched as it grows.
+// One goroutine owns it.
+type Writer struct {
+	w       io.Writer
+	format  Format
+	options Options
+	begun   bool
+	pcapng  pcapngEncoder
+	whole   assembler
+	redact  redactor
+	buf     []byte
+}
+
+// NewWriter writes in format f to w, which the caller closes, after the Writer.
+func NewWriter(w io.Writer, f Format, o Options) *Writer {
+	return &Writer{w: w, format: f, options: o, pcapng: pcapngEncoder{program: cleanText(o.Source)}}
+}
+
+// Write writes r. It does not keep r.Data. Unless secrets are shown, a record
+// that ends inside a frame waits for the rest of it, to be known for what it
+// is, and becomes one record with that. An ErrRecord says that r cannot be
+// written; nothing of it has been, and the Writer goes on. Any other error is
+// the io.Writer's.
+func (w *Writer) Write(r Record) error {
+	if r.Source == "" {
+		r.Source = w.options.Source
+	}
+	r, err := r.tidy()
+	if err != nil {
+		return err
+	}
+	if w.options.ShowSecrets {
+		return w.emit([]Record{r})
+	}
+	return w.emit(w.whole.push(r))
+}
+
+// Close writes what waits, and the head of the file if nothing was written. It
+// leaves the io.Writer open.
+func (w *Writer) Close() error { return w.emit(w.whole.flush()) }
+
+// emit writes records, and the head of the file before the first.
+func (w *Writer) emit(records []Record) error {
+	w.buf = w.buf[:0]
+	if !w.begun && w.format == PCAPNG {
+		w.buf = w.pcapng.begin(w.buf)
+	}
+	for _, r := range records {
+		if !w.options.ShowSecrets {
+			r = w.redact.record(r)
+		}
+		if err := w.append(r); err != nil {
+			return err
+		}
+	}
+	if len(w.buf) == 0 {
+		return nil
+	}
+	w.begun = true
+	if _, err := w.w.Write(w.buf); err != nil {
+		return fmt.Errorf("capture: write: %w", err)
+	}
+	return nil
+}
+
+func (w *Writer) append(r Record) (err error) {
+	switch w.format {
+	case OSDPCap:
+		w.buf, err = appendOSDPCap(w.buf, r)
+	case PCAPNG:
+		w.buf = w.pcapng.append(w.buf, r)
+	default:
+		err = fmt.Errorf("capture: %v is not written, only %v and %v", w.format, OSDPCap, PCAPNG)
+	}
+	return err
+}
