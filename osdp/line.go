@@ -34,6 +34,8 @@ const (
 	// back for up to 110 ms.
 	interCharacter = 150 * time.Millisecond
 
+	damagedWait = 20 * time.Millisecond // for what may stand behind a damaged reply
+
 	reopenFirst = 100 * time.Millisecond // from one opening of the port to the next, doubling
 	reopenMost  = 2 * time.Second
 	portLives   = time.Second // a port that fails sooner than this counts as one that did not open
@@ -322,6 +324,9 @@ type worker struct {
 	emit   func(Event)
 	scan   Scanner
 	lastRx time.Time
+	// damaged is set by a reply with a wrong check: it was the answer, and
+	// nothing better will come until we ask again.
+	damaged bool
 }
 
 // rest waits until there may be something to send.
@@ -403,6 +408,7 @@ func (w *worker) exchange(ctx context.Context, x Exchange) error {
 		return fmt.Errorf("osdp: write: %w", err)
 	}
 	w.l.sent(x.Wire)
+	w.damaged = false
 	begin := time.Now().Add(x.Reply) // the reply's first byte comes before this
 	quiet := time.NewTimer(time.Until(begin))
 	defer quiet.Stop()
@@ -432,6 +438,10 @@ func (w *worker) exchange(ctx context.Context, x Exchange) error {
 				return nil
 			}
 		}
+		if w.damaged && w.scan.Held() == 0 {
+			begin = earlier(begin, time.Now().Add(damagedWait))
+			w.damaged = false
+		}
 		// While a frame comes in, it may take its time in the air, but must not
 		// stop: a PD that sends a byte now and then may not hold the line.
 		until := begin
@@ -459,6 +469,7 @@ func (w *worker) answers() (done bool) {
 		w.l.tapped(false, f.wire)
 		if err != nil {
 			w.l.bus.Damaged()
+			w.damaged = f.Reply
 		} else {
 			evs, done = w.l.bus.Answer(time.Now(), f)
 		}

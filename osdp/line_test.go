@@ -35,7 +35,7 @@ func newRig(t *testing.T, opt osdp.Options, cfgs ...osdptest.Config) *rig {
 	var list []osdp.PDConfig
 	for _, c := range cfgs {
 		r.pds = append(r.pds, osdptest.NewPD(c))
-		list = append(list, osdp.PDConfig{Addr: c.Addr, Name: "reader", Security: osdp.AllowClear})
+		list = append(list, panelOf(c))
 	}
 	panel, reader := net.Pipe()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -57,6 +57,15 @@ func newRig(t *testing.T, opt osdp.Options, cfgs ...osdptest.Config) *rig {
 		reader.Close()
 	})
 	return r
+}
+
+// panelOf is what the panel knows of the PD of c: its key, if it has one.
+func panelOf(c osdptest.Config) osdp.PDConfig {
+	p := osdp.PDConfig{Addr: c.Addr, Name: "reader", Security: osdp.AllowClear}
+	if c.SCBK != nil {
+		p.Security, p.Keys.Current = osdp.RequireSCBK, c.SCBK
+	}
+	return p
 }
 
 func (r *rig) emit(e osdp.Event) {
@@ -110,6 +119,13 @@ var bringUp = []osdp.Kind{osdp.Online, osdp.LocalStatus, osdp.Inputs, osdp.Outpu
 
 func config(addr uint8) osdptest.Config {
 	return osdptest.Config{Addr: addr, Inputs: 2, Outputs: 2, ID: osdp.PDID{Serial: 1000 + uint32(addr)}}
+}
+
+// secured is config for a PD with a key.
+func secured(addr uint8) osdptest.Config {
+	c := config(addr)
+	c.SCBK, c.RequireSecure = &osdp.Key{7, addr, 3}, true
+	return c
 }
 
 func TestReaderComesUpAndReadsACard(t *testing.T) {
@@ -667,7 +683,7 @@ func newWireRig(t *testing.T, damage float64, cfgs ...osdptest.Config) *rig {
 	var list []osdp.PDConfig
 	for _, c := range cfgs {
 		r.pds = append(r.pds, osdptest.NewPD(c))
-		list = append(list, osdp.PDConfig{Addr: c.Addr, Security: osdp.AllowClear})
+		list = append(list, panelOf(c))
 	}
 	a, b := net.Pipe()
 	const byteTime = 10 * time.Second / 9600
