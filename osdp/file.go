@@ -15,6 +15,24 @@ const (
 	FilePrivate  = 0x80
 )
 
+// A File is what goes to a PD by file transfer. It prints without the content.
+type File struct {
+	Type        uint8 // FileOpaque, FileTemplate, FileDisplay, FilePrivate and above
+	Content     []byte
+	Credentials bool // holds cards or keys: the rest of it never goes in clear, whatever LeaveSC says
+	LeaveSC     bool // the rest of it may go in clear when the PD wants it so
+}
+
+func (f File) String() string {
+	return fmt.Sprintf("file of type %d, %d bytes (hidden)", f.Type, len(f.Content))
+}
+
+// Format prints String whatever the verb.
+func (f File) Format(s fmt.State, _ rune) { fmt.Fprint(s, f.String()) }
+
+// MarshalText is String.
+func (f File) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+
 // FILETRANSFER is a fragment of a file. It prints without the data.
 type FILETRANSFER struct {
 	Type   uint8
@@ -40,6 +58,27 @@ const (
 	FTUnrecognised = -2 // not a file that it takes
 	FTMalformed    = -3 // the file is bad
 )
+
+// statusText words a status for people.
+func statusText(status int16) string {
+	switch status {
+	case FTOK:
+		return "go on"
+	case FTProcessed:
+		return "processed"
+	case FTRebooting:
+		return "rebooting"
+	case FTFinishing:
+		return "finishing"
+	case FTAbort:
+		return "the PD gives up"
+	case FTUnrecognised:
+		return "not a file that it takes"
+	case FTMalformed:
+		return "the file is bad"
+	}
+	return fmt.Sprintf("status %d", status)
+}
 
 // FTSTAT answers FILETRANSFER.
 type FTSTAT struct {

@@ -283,8 +283,16 @@ func TestNothingLeaks(t *testing.T) {
 	var all bytes.Buffer
 	var pad osdp.PINPad
 	pad.Keys(time.Now(), string(secret))
+	assembler, receiver := osdp.NewAssembler(9), osdp.NewReceiver(osdp.ReceiverOptions{Limit: 9})
+	assembler.Add(osdp.Part{Total: 9, Length: 5}, secret)
+	receiver.Take(osdp.FILETRANSFER{Total: 9, Data: secret})
+	splitter, _ := osdp.NewSplitter(secret, 9)
+	sender, err := osdp.NewSender(osdp.File{Content: secret}, osdp.SendLimits{Receive: 128})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, v := range []any{
-		pad, &pad,
+		pad, &pad, assembler, *assembler, receiver, *receiver, splitter, *splitter, sender, *sender, osdp.File{Content: secret},
 		osdp.Frame{Data: secret, Code: osdp.CodeRAW, Reply: true}, osdp.RAW{Bits: 40, Data: secret}, osdp.FMT{Chars: secret},
 		osdp.KEYPAD{Keys: secret}, osdp.KEYSET{Key: secret}, osdp.CHLNG{RND: [8]byte(padded)}, osdp.SCRYPT{Cryptogram: [16]byte(padded)},
 		osdp.CCRYPT{CUID: [8]byte(padded), RND: [8]byte(padded), Cryptogram: [16]byte(padded)}, osdp.RMACI{MAC: [16]byte(padded)},

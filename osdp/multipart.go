@@ -147,9 +147,9 @@ func (a *Assembler) Reset() {
 }
 
 // String tells how far the message is.
-func (a *Assembler) String() string {
+func (a Assembler) String() string {
 	return fmt.Sprintf("%d of %d bytes of a message (hidden)", len(a.message), a.total)
 }
 
 // Format prints String whatever the verb.
-func (a *Assembler) Format(s fmt.State, _ rune) { fmt.Fprint(s, a.String()) }
+func (a Assembler) Format(s fmt.State, _ rune) { fmt.Fprint(s, a.String()) }

@@ -46,12 +46,12 @@ func (s *Splitter) Next() (p Part, data []byte, ok bool) {
 func (s *Splitter) Restart() { s.at, s.begun = 0, false }
 
 // String tells how far the message is cut.
-func (s *Splitter) String() string {
+func (s Splitter) String() string {
 	return fmt.Sprintf("%d of %d bytes of a message (hidden)", s.at, len(s.message))
 }
 
 // Format prints String whatever the verb.
-func (s *Splitter) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.String()) }
+func (s Splitter) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.String()) }
 
 // authExtra is the algorithm and key reference of a first fragment.
 const authExtra = 2
