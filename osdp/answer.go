@@ -492,11 +492,14 @@ func (b *Bus) report(now time.Time, p *pd, reply Reply) {
 	case RSTATR:
 		b.emit(now, p, Event{Kind: ReaderStatus, Readers: r})
 	case RawReply:
-		kind := Other
-		switch r.Op {
-		case CodeACK, CodeNAK, CodePDID, CodePDCAP, CodeLSTATR, CodeRAW, CodeFMT, CodeKEYPAD, CodeCOM, CodeBUSY:
-			kind = Malformed
+		kind := Malformed
+		if replyName(r.Op) == "" {
+			kind = Other
 		}
 		b.emit(now, p, Event{Kind: kind, Reply: r})
+	default:
+		if p.req == nil { // else it goes to who asked
+			b.emit(now, p, Event{Kind: Other, Reply: r})
+		}
 	}
 }

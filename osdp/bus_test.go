@@ -449,7 +449,12 @@ func TestOddReplies(t *testing.T) {
 		{osdp.RAW{Data: []byte{1, 2}}, osdp.Malformed},                                        // a card of no bits
 		{osdp.RawReply{Op: osdp.CodeRAW, Data: []byte{0, 0, 26, 0, 1, 2, 3}}, osdp.Malformed}, // 26 bits in 3 bytes
 		{osdp.RawReply{Op: osdp.CodeKEYPAD, Data: []byte{0, 9, '1'}}, osdp.Malformed},
-		{osdp.RawReply{Op: osdp.CodeMFGREP, Data: []byte{1, 2, 3, 4}}, osdp.Other},
+		{osdp.RawReply{Op: osdp.CodeMFGREP, Data: []byte{1, 2}}, osdp.Malformed},
+		{osdp.RawReply{Op: osdp.CodeXRD, Data: []byte{1}}, osdp.Malformed},
+		{osdp.RawReply{Op: 0xc9, Data: []byte{1}}, osdp.Other}, // no code of the standard
+		{osdp.MFGREP{Vendor: [3]byte{1, 2, 3}, Data: []byte{4}}, osdp.Other},
+		{osdp.BIOMATCHR{Score: 9}, osdp.Other},
+		{osdp.XRD{Mode: osdp.ModeTransparent, Reply: 1, Data: []byte{0, 2}}, osdp.Other},
 		{osdp.NAK{Reason: osdp.NAKSecurity}, osdp.Nak},
 		{osdp.FMT{Direction: 1, Chars: []byte("1234")}, osdp.CardText},
 		{osdp.RAW{Bits: 9, Data: []byte{0xff, 0xff}}, osdp.Card},
@@ -466,6 +471,13 @@ func TestOddReplies(t *testing.T) {
 	}
 	if s := h.bus.Stats()[0]; !s.Online || s.Addr != 5 || s.ID.Serial != 5 {
 		t.Errorf("stats %+v", s)
+	}
+	var got []osdp.Reply // what was asked for goes to who asked
+	if _, err := h.bus.Submit(h.now, 5, []osdp.Command{osdp.MFG{}}, func(r []osdp.Reply, _ error) { got = r }); err != nil {
+		t.Fatal(err)
+	}
+	if evs, _ := h.answer(h.next(), osdp.MFGREP{}); len(evs) != 0 || len(got) != 1 {
+		t.Errorf("a reply to MFG: events %v, replies %v", evs, got)
 	}
 }
 

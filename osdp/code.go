@@ -82,8 +82,11 @@ func CommandName(code byte) string {
 
 // ReplyName is what the standard calls the reply with that code, such as "ACK",
 // or the code itself, such as "0xE1".
-func ReplyName(code byte) string {
-	return nameOr(code, [256]string{
+func ReplyName(code byte) string { return nameOr(code, replyName(code)) }
+
+// replyName is empty for a code that the standard does not have.
+func replyName(code byte) string {
+	return [256]string{
 		CodeACK: "ACK", CodeNAK: "NAK", CodePDID: "PDID", CodePDCAP: "PDCAP",
 		CodeLSTATR: "LSTATR", CodeISTATR: "ISTATR", CodeOSTATR: "OSTATR", CodeRSTATR: "RSTATR",
 		CodeRAW: "RAW", CodeFMT: "FMT", CodeKEYPAD: "KEYPAD", CodeCOM: "COM",
@@ -91,7 +94,7 @@ func ReplyName(code byte) string {
 		CodeCCRYPT: "CCRYPT", CodeRMACI: "RMAC_I", CodeBUSY: "BUSY", CodeFTSTAT: "FTSTAT",
 		CodePIVDATAR: "PIVDATAR", CodeGENAUTHR: "GENAUTHR", CodeCRAUTHR: "CRAUTHR",
 		CodeMFGSTATR: "MFGSTATR", CodeMFGERRR: "MFGERRR", CodeMFGREP: "MFGREP", CodeXRD: "XRD",
-	}[code])
+	}[code]
 }
 
 func nameOr(code byte, name string) string {

@@ -100,6 +100,7 @@ func TestReplyMeaning(t *testing.T) {
 		{"40003e000200c1c0", osdp.CRAUTHR{Part: osdp.Part{Total: 64, Offset: 62, Length: 2}, Data: []byte{0xc1, 0xc0}}},
 		{"07", osdp.MFGSTATR{Status: 7}},
 		{"08", osdp.MFGERRR{Error: 8}},
+		{"feca00fefdfc", osdp.MFGREP{Vendor: [3]byte{0xfe, 0xca}, Data: []byte{0xfe, 0xfd, 0xfc}}},
 		{"01010002", osdp.XRD{Mode: osdp.ModeTransparent, Reply: 1, Data: []byte{0, 2}}},
 		{"0004004163" + "6d65" + "030300" + "312e32", osdp.EXTPDID{{Tag: osdp.IDManufacturer, Value: "Acme"}, {Tag: osdp.IDFirmware, Value: "1.2"}}},
 		{"0700000007000004004163" + "6d65", osdp.EXTPDIDPart{Part: osdp.Part{Total: 7, Length: 7}, Data: []byte("\x00\x04\x00Acme")}},

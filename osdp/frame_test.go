@@ -205,7 +205,7 @@ func TestVectorFields(t *testing.T) {
 	for _, name := range []string{"POLL", "ID", "CAP", "LSTAT", "ISTAT", "OSTAT", "RSTAT", "OUT", "LED", "BUZ", "TEXT", "COMSET",
 		"TDSET", "BIOREAD", "BIOMATCH", "KEYSET", "CHLNG", "SCRYPT", "FILETRANSFER", "MFG", "XWR", "PIVDATA", "GENAUTH", "CRAUTH",
 		"ACK", "PDID", "PDCAP", "LSTATR", "ISTATR", "OSTATR", "RSTATR", "RAW", "KEYPAD", "COM", "BUSY",
-		"BIOREADR", "BIOMATCHR", "CCRYPT", "RMACI", "FTSTAT", "PIVDATAR", "GENAUTHR", "CRAUTHR", "XRD"} {
+		"BIOREADR", "BIOMATCHR", "CCRYPT", "RMACI", "FTSTAT", "PIVDATAR", "GENAUTHR", "CRAUTHR", "MFGREP", "XRD"} {
 		if typed["osdp."+name] == 0 {
 			t.Errorf("no recorded frame was understood as %s", name)
 		}

@@ -62,6 +62,13 @@ func parseMFG(d []byte) Command {
 	return MFG{[3]byte(d), d[3:]}
 }
 
+func parseMFGREP(d []byte) Reply {
+	if len(d) < 3 {
+		return nil
+	}
+	return MFGREP{[3]byte(d), d[3:]}
+}
+
 func parseMFGSTATR(d []byte) Reply {
 	if len(d) != 1 {
 		return nil

@@ -225,6 +225,8 @@ func parseAnswer(code byte, data []byte) Reply {
 		return parseMFGSTATR(data)
 	case CodeMFGERRR:
 		return parseMFGERRR(data)
+	case CodeMFGREP:
+		return parseMFGREP(data)
 	case CodeXRD:
 		return parseXRD(data)
 	}
