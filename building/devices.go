@@ -24,7 +24,10 @@ func (b *Building) addLine(l Line) error {
 	b.closers = append(b.closers, shut)
 	var pds []*osdptest.PD
 	for _, rc := range l.Readers {
-		r, pd := newPD(l, rc)
+		r, pd, err := b.newPD(l, rc)
+		if err != nil {
+			return err
+		}
 		if err := b.add(r); err != nil {
 			return err
 		}
@@ -37,11 +40,18 @@ func (b *Building) addLine(l Line) error {
 }
 
 // newPD is one reader with a strike, and what a person sees of it: the strike
-// moves, or the light is red.
-func newPD(l Line, rc Reader) (*reader, *osdptest.PD) {
+// moves, or the light is red. Its key is in a file, as a real one keeps it in
+// its flash; one without a key is as it came from its maker.
+func (b *Building) newPD(l Line, rc Reader) (*reader, *osdptest.PD, error) {
+	key, err := readKey(b.cfg.Dir, rc.Name)
+	if err != nil {
+		return nil, nil, err
+	}
 	w := &watcher{}
 	pd := osdptest.NewPD(osdptest.Config{
-		Addr: rc.Address, Outputs: 1, Inputs: 2,
+		SCBK: key, InstallMode: key == nil, RequireSecure: key != nil,
+		OnKey: func(k osdp.Key) error { return PairReader(b.cfg.Dir, rc.Name, k) },
+		Addr:  rc.Address, Outputs: 1, Inputs: 2,
 		ID: osdp.PDID{Vendor: [3]byte{0x4c, 0x4b, 0x59}, Model: 1, Version: 1, Serial: serialOf(l.Name, rc.Name)},
 		OnCommand: func(c osdp.Command) {
 			if d := sign(c); d != "" {
@@ -62,7 +72,7 @@ func newPD(l Line, rc Reader) (*reader, *osdptest.PD) {
 			return DecisionNone
 		}
 	}
-	return r, pd
+	return r, pd, nil
 }
 
 // sign is what a command of the panel means to the person at the reader: an

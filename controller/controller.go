@@ -179,7 +179,8 @@ type ReaderStatus struct {
 	Door      string    `json:"door"`
 	Address   uint8     `json:"address"`
 	Online    bool      `json:"online"`
-	Secure    bool      `json:"secure"` // the line to it is encrypted
+	Secure    bool      `json:"secure"`            // the line to it is encrypted, with a key of its own
+	Problem   string    `json:"problem,omitempty"` // why it is not served though it answers, for people
 	Since     time.Time `json:"since,omitzero"`
 	Tamper    bool      `json:"tamper,omitempty"`
 	PowerFail bool      `json:"power_fail,omitempty"`

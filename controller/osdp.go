@@ -28,6 +28,8 @@ type OSDPReader struct {
 	ContactInput, ExitInput int
 	// ContactInverted is set where the contact is active while the door is shut.
 	ContactInverted bool
+	// Security is osdp.RequireSCBK, unless a clear line is what the site wants.
+	Security osdp.Security
 }
 
 // An OSDPConfig is one RS-485 line of OSDP readers that hold no table: the
@@ -39,6 +41,7 @@ type OSDPConfig struct {
 	Baud    int           // bits per second, 9600 when 0
 	Poll    time.Duration // from one poll of a reader to the next, 50 ms when 0
 	Readers []OSDPReader
+	Keys    KeyStore     // nil: there are no keys, and no reader that requires one is served
 	Log     *slog.Logger // nil is none
 }
 
@@ -84,6 +87,9 @@ type OSDP struct {
 	wg   sync.WaitGroup // lights on their way
 	ctx  context.Context
 
+	keying map[uint8]*sync.Mutex // by address; held while the PD's key is changed or stored
+	keeper keeper
+
 	mu      sync.Mutex
 	running bool
 	pds     map[uint8]*osdpPD
@@ -119,19 +125,19 @@ const (
 // makes Run fail.
 func NewOSDP(cfg OSDPConfig) *OSDP {
 	d := &OSDP{cfg: cfg, log: cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)), err: cfg.Check(),
-		pds: make(map[uint8]*osdpPD), doors: make(map[string]*osdpDoor)}
-	var pds []osdp.PDConfig
+		pds: make(map[uint8]*osdpPD), doors: make(map[string]*osdpDoor),
+		keying: make(map[uint8]*sync.Mutex), keeper: keeper{wake: make(chan struct{}, 1)}, post: func(...Event) {}}
 	for _, r := range cfg.Readers {
 		if d.doors[r.Door] == nil {
 			d.doors[r.Door] = &osdpDoor{contact: contactUnknown}
 		}
 		if d.pds[r.Addr] == nil {
 			d.pds[r.Addr] = &osdpPD{headTamper: make(map[uint8]bool), exits: make(map[int]bool), digits: make(map[uint8]string)}
-			pds = append(pds, osdp.PDConfig{Addr: r.Addr, Name: r.Name, Security: osdp.AllowClear})
+			d.keying[r.Addr] = new(sync.Mutex)
 		}
 	}
 	if d.err == nil {
-		d.line = osdp.NewLine(osdp.NewBus(pds, osdp.Options{Baud: cfg.Baud, Poll: cfg.Poll}), cfg.Open, d.log)
+		d.line = osdp.NewLine(osdp.NewBus(d.pdConfigs(), osdp.Options{Baud: cfg.Baud, Poll: cfg.Poll}), cfg.Open, d.log)
 	}
 	return d
 }
@@ -149,6 +155,7 @@ func (d *OSDP) Run(ctx context.Context, sink Sink) error {
 	defer cancel()
 	var wg sync.WaitGroup
 	wg.Go(func() { c.run(stop) })
+	wg.Go(func() { d.keep(stop) })
 
 	d.mu.Lock()
 	d.post, d.ctx, d.running = c.post, stop, true
@@ -320,15 +327,25 @@ func (d *OSDP) event(e osdp.Event) {
 				out = append(out, of(r, ReaderOnline))
 			}
 		}
+		if e.Kind == osdp.Online {
+			d.learn(e)
+		}
+	case osdp.Secured:
+		d.learn(e)
 	case osdp.Offline:
-		if pd.online || pd.since.IsZero() {
-			pd.online, pd.since = false, at
-			for _, r := range readers {
-				out = append(out, of(r, ReaderOffline))
-				if r.ContactInput > 0 {
-					d.doors[r.Door].contact = contactUnknown
-				}
-			}
+		out = append(out, d.offline(pd, readers, at, of)...)
+	case osdp.Untrusted:
+		out = append(out, d.offline(pd, readers, at, of)...)
+		for _, r := range readers {
+			ev := of(r, Alarm)
+			ev.Text = troubleText(e.Trouble)
+			out = append(out, ev)
+		}
+	case osdp.Altered:
+		for _, r := range readers {
+			ev := of(r, Alarm)
+			ev.Text = "Somebody on the line to this reader changes what the reader says about itself. Have the cable looked at."
+			out = append(out, ev)
 		}
 	case osdp.Card:
 		r, ok := head()
@@ -396,6 +413,38 @@ func (d *OSDP) event(e osdp.Event) {
 			d.show(r, idle(r)...) // lights and strikes are as after power-up: OSDP v2.2, re-established link
 		}
 	}
+}
+
+// offline notes that a PD is not served any more; d.mu is held.
+func (d *OSDP) offline(pd *osdpPD, readers []OSDPReader, at time.Time, of func(OSDPReader, Kind) Event) (out []Event) {
+	if !pd.online && !pd.since.IsZero() {
+		return nil
+	}
+	pd.online, pd.since = false, at
+	for _, r := range readers {
+		out = append(out, of(r, ReaderOffline))
+		if r.ContactInput > 0 {
+			d.doors[r.Door].contact = contactUnknown
+		}
+	}
+	return out
+}
+
+// troubleText is why a reader that answers is not served, for people.
+func troubleText(t osdp.Trouble) string {
+	switch t {
+	case osdp.NoKey:
+		return "The reader answers, but has no key yet, so its line would not be encrypted. Give it one: latchkey-agent osdp keyset."
+	case osdp.NoChannel:
+		return "The reader refuses an encrypted line with the key that belongs to it. It may have been reset, or be another one."
+	case osdp.WrongKey:
+		return "The reader has another key than the one that belongs to it. It may have been reset or exchanged: look at it before giving it a new key."
+	case osdp.Forged:
+		return "Somebody on the line to this reader forges its answers. Have the cable looked at."
+	case osdp.Swapped:
+		return "This is not the reader that was here: its serial number differs. If it was exchanged on purpose: latchkey-agent osdp forget."
+	}
+	return ""
 }
 
 // dropped notes that r's PD let go of its strike; d.mu is held.
@@ -490,6 +539,7 @@ func (d *OSDP) Status() Status {
 		rs := ReaderStatus{Name: r.Name, Door: r.Door, Address: r.Addr, Online: pd.online, Since: pd.since,
 			Tamper: pd.tamper || pd.headTamper[r.Reader], PowerFail: pd.power}
 		if j := slices.IndexFunc(stats, func(p osdp.PDStats) bool { return p.Addr == r.Addr }); j >= 0 {
+			rs.Secure, rs.Problem = stats[j].Secure, troubleText(stats[j].Trouble)
 			rs.Polls, rs.Retries, rs.CRCErrors, rs.Naks = stats[j].Polls, stats[j].Retries, stats[j].CRCErrors, stats[j].NAKs
 		}
 		s.Readers = append(s.Readers, rs)

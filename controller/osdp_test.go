@@ -130,7 +130,7 @@ func newBench(inputs int) *bench {
 			}
 			return c, nil
 		},
-		Readers: []controller.OSDPReader{{Name: "front reader", Addr: 5, Door: "front", Output: 1, ContactInput: 1, ExitInput: 2}},
+		Readers: []controller.OSDPReader{{Name: "front reader", Addr: 5, Door: "front", Output: 1, ContactInput: 1, ExitInput: 2, Security: osdp.AllowClear}},
 	})
 	return b
 }

@@ -257,6 +257,10 @@ func (b *Bus) offline(now time.Time, p *pd) {
 	p.badMACs, p.candidate, p.tries, p.quiet = 0, 0, 0, false
 	p.begin(now.Add(probeFirst))
 	b.emit(now, p, Event{Kind: Offline})
+	if r := p.rekey; r != nil && r.taken {
+		p.rekey = nil
+		r.done(fmt.Errorf("%w: PD %d: before it proved its new key", ErrOffline, p.addr))
+	}
 	for _, r := range queue {
 		r.done(r.replies, errors.Join(append(r.errs, fmt.Errorf("%w: PD %d", ErrOffline, p.addr))...))
 	}

@@ -48,6 +48,8 @@ var (
 	ErrKeyNotTaken = errors.New("osdp: the PD kept its old key")
 	// ErrInstall means that the time of an Install is over, or that it was taken back.
 	ErrInstall = errors.New("osdp: installation did not succeed")
+	// ErrNotSent comes with why a new key was not sent: the PD has what it had.
+	ErrNotSent = errors.New("osdp: the key was not sent")
 	// ErrNotSecure means that something is for a secure channel alone.
 	ErrNotSecure = errors.New("osdp: not in a secure channel")
 )
@@ -84,9 +86,10 @@ type secured struct {
 
 // A rekeying is a SetKey under way.
 type rekeying struct {
-	key   Key
-	taken bool // the PD acknowledged it
-	done  func(error)
+	key     Key
+	request uint64
+	taken   bool // the PD acknowledged it
+	done    func(error)
 }
 
 // An installing is an Install under way: the one case in which SCBK-D is used.
@@ -345,7 +348,8 @@ func (b *Bus) guessed(now time.Time, p *pd) (done bool) {
 }
 
 // SetKey gives the PD at addr a new key inside its channel, and makes the
-// channel anew. done is called once: nil when the PD has proven the new key,
+// channel anew. done is called once, and within the time that it takes to find
+// out that a PD is offline: nil when the PD has proven the new key,
 // ErrKeyNotTaken when it has proven the old one, its NAKError when it refused,
 // and ErrOffline when it went away in between: then both keys stay in their
 // slots, and the next Secured event tells which one it has. The caller keeps
@@ -365,7 +369,7 @@ func (b *Bus) SetKey(now time.Time, addr uint8, key Key, done func(error)) error
 		return fmt.Errorf("osdp: PD %d: its key is being changed already", addr)
 	}
 	r := &rekeying{key: key, done: done}
-	_, err := b.submit(now, p, []Command{keyset(key)}, func(replies []Reply, err error) {
+	id, err := b.submit(now, p, []Command{keyset(key)}, func(replies []Reply, err error) {
 		if err != nil { // refused, or offline: which the slots tell
 			if p.rekey == r {
 				p.rekey = nil
@@ -382,8 +386,21 @@ func (b *Bus) SetKey(now time.Time, addr uint8, key Key, done func(error)) error
 	if err != nil {
 		return err
 	}
+	r.request = id
 	p.rekey, p.cfg.Keys.Pending = r, &key
 	return nil
+}
+
+// EndSetKey takes a SetKey back whose key is not sent yet; done is not called
+// then. One that is sent goes on.
+func (b *Bus) EndSetKey(now time.Time, addr uint8) (ended bool) {
+	p := b.find(addr)
+	if p == nil || p.rekey == nil || p.rekey.taken || p.req != nil && p.req.id == p.rekey.request {
+		return false
+	}
+	b.Cancel(now, p.rekey.request)
+	p.rekey, p.cfg.Keys.Pending = nil, nil
+	return true
 }
 
 func keyset(k Key) Command { return KEYSET{Kind: 1, Key: k[:]} }
@@ -422,18 +439,24 @@ func (b *Bus) EndInstall(now time.Time, addr uint8) {
 }
 
 func (b *Bus) endInstall(now time.Time, p *pd) {
-	i := p.install
+	i, err := p.install, ErrInstall
 	p.install = nil
 	if !i.sent {
 		p.cfg.Keys.Pending = nil
+		err = fmt.Errorf("%w: %w", ErrInstall, ErrNotSent)
+	}
+	why := "it does not answer"
+	if p.stats.Trouble != NoTrouble {
+		why = p.stats.Trouble.String()
 	}
 	b.again(now, p)
-	why := p.stats.Trouble
-	if why == NoTrouble {
-		i.done(fmt.Errorf("%w: PD %d does not answer", ErrInstall, p.addr))
-		return
-	}
-	i.done(fmt.Errorf("%w: PD %d: %v", ErrInstall, p.addr, why))
+	i.done(fmt.Errorf("%w: PD %d: %s", err, p.addr, why))
+}
+
+// HasKey reports whether a channel with the PD at addr is up under key.
+func (b *Bus) HasKey(addr uint8, key Key) bool {
+	p := b.find(addr)
+	return p != nil && p.channel != nil && p.step >= stepReceive && p.cfg.Keys.Current != nil && p.cfg.Keys.Current.Equal(key)
 }
 
 // UseKeys replaces the keys of the PD at addr, which come from elsewhere, and

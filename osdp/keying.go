@@ -2,27 +2,52 @@ package osdp
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
-// SetKey is Bus.SetKey, and waits for its end. When ctx ends first the key may
-// be on its way: both slots hold until a Secured event tells which one the PD
-// has.
+// SetKey is Bus.SetKey, and waits for its end. When ctx ends before the key is
+// sent, it is not, with an ErrNotSent; once it is, the end is waited for, some
+// 10 s at the most.
 func (l *Line) SetKey(ctx context.Context, addr uint8, key Key) error {
-	return l.await(ctx, addr, func(now time.Time, done func(error)) error {
-		return l.bus.SetKey(now, addr, key, done)
-	}, func(time.Time) {})
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w: PD %d: %w", ErrNotSent, addr, err)
+	}
+	result := make(chan error, 1)
+	l.mu.Lock()
+	err := l.bus.SetKey(time.Now(), addr, key, func(err error) { result <- err })
+	l.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNotSent, err)
+	}
+	l.nudge()
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+	}
+	l.mu.Lock()
+	ended := l.bus.EndSetKey(time.Now(), addr)
+	l.mu.Unlock()
+	if ended {
+		return fmt.Errorf("%w: PD %d: %w", ErrNotSent, addr, ctx.Err())
+	}
+	return <-result
 }
 
 // Install is Bus.Install until ctx ends, and waits for its end. A ctx without a
-// deadline has MaxInstall.
+// deadline has MaxInstall. An error that is an ErrNotSent means that the PD has
+// what it had; after another it may have key.
 func (l *Line) Install(ctx context.Context, addr uint8, key Key) error {
 	return l.await(ctx, addr, func(now time.Time, done func(error)) error {
 		until := now.Add(MaxInstall)
 		if d, ok := ctx.Deadline(); ok {
 			until = d
 		}
-		return l.bus.Install(now, addr, key, until, done)
+		if err := l.bus.Install(now, addr, key, until, done); err != nil {
+			return fmt.Errorf("%w: %w", ErrNotSent, err)
+		}
+		return nil
 	}, func(now time.Time) { l.bus.EndInstall(now, addr) })
 }
 
@@ -40,4 +65,11 @@ func (l *Line) Pin(addr uint8, id *Identity) {
 	defer l.mu.Unlock()
 	defer l.nudge()
 	l.bus.Pin(time.Now(), addr, id)
+}
+
+// HasKey is Bus.HasKey.
+func (l *Line) HasKey(addr uint8, key Key) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.bus.HasKey(addr, key)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +17,10 @@ import (
 
 	"latchkey/access"
 	"latchkey/building"
+	"latchkey/cache"
 	"latchkey/internal/keyfile"
+	"latchkey/internal/readerkeys"
+	"latchkey/osdp"
 	"latchkey/uplink/broker"
 )
 
@@ -144,7 +148,38 @@ func (d *demo) bringUp(ctx, starting context.Context) (Info, error) {
 	return info, nil
 }
 
+// pairReaders gives each reader of hq and its agent a key in common, once.
+func (d *demo) pairReaders() error {
+	seal, err := cache.OpenKey(d.path(hq.id, "cache.key"))
+	if err != nil {
+		return err
+	}
+	store, err := readerkeys.Open(readerkeys.Options{Dir: d.path(hq.id), Key: seal})
+	if err != nil {
+		return err
+	}
+	for _, l := range d.building().Lines {
+		for _, r := range l.Readers {
+			if current, pending, _ := store.Load(l.Name, r.Address); current != nil || pending != nil {
+				continue
+			}
+			key, err := osdp.NewKey(rand.Reader)
+			if err != nil {
+				return err
+			}
+			err = errors.Join(store.Begin(l.Name, r.Address, key), building.PairReader(d.path("sim"), r.Name, key), store.Commit(l.Name, r.Address))
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func (d *demo) startShared(ctx context.Context) error {
+	if err := d.pairReaders(); err != nil {
+		return err
+	}
 	b, err := json.MarshalIndent(d.building(), "", " ")
 	if err != nil {
 		return err

@@ -13,11 +13,11 @@ import (
 )
 
 // newDrivers makes a driver for each line and controller of the site file.
-func newDrivers(cfg *agent.Config, db *cache.DB, wants *wants, log *slog.Logger) (drivers []controller.Driver) {
+func newDrivers(cfg *agent.Config, db *cache.DB, keys controller.KeyStore, wants *wants, log *slog.Logger) (drivers []controller.Driver) {
 	for _, l := range cfg.OSDP {
 		port := serialline.Config{Path: l.Port, Baud: l.Baud, Backend: l.Backend, RS485: l.RS485}
 		c := controller.OSDPConfig{
-			Name: l.Name, Port: l.Port, Baud: l.Baud, Poll: l.Poll, Log: log,
+			Name: l.Name, Port: l.Port, Baud: l.Baud, Poll: l.Poll, Keys: keys, Log: log,
 			Open: func(context.Context) (osdp.Port, error) {
 				p, err := serialline.Open(port)
 				if err != nil {
@@ -30,6 +30,7 @@ func newDrivers(cfg *agent.Config, db *cache.DB, wants *wants, log *slog.Logger)
 			c.Readers = append(c.Readers, controller.OSDPReader{
 				Name: r.Name, Addr: r.Address, Door: r.Door, Output: r.Output, Reader: r.Reader,
 				ContactInput: input(r.Contact), ExitInput: input(r.Exit), ContactInverted: r.ContactInverted,
+				Security: security(r.Security),
 			})
 		}
 		drivers = append(drivers, controller.NewOSDP(c))
@@ -51,6 +52,15 @@ func newDrivers(cfg *agent.Config, db *cache.DB, wants *wants, log *slog.Logger)
 		drivers = append(drivers, controller.NewSerial(c))
 	}
 	return drivers
+}
+
+// security is a reader's setting as the line knows it; what the site file does
+// not say is secure.
+func security(s string) osdp.Security {
+	if s == agent.SecurityAllowClear {
+		return osdp.AllowClear
+	}
+	return osdp.RequireSCBK
 }
 
 // input turns an input as the site file counts, from 0 and perhaps absent, into

@@ -29,6 +29,7 @@ import (
 	"latchkey/agent/statuspage"
 	"latchkey/cache"
 	"latchkey/delta"
+	"latchkey/internal/readerkeys"
 	"latchkey/uplink"
 	"latchkey/wiegand"
 )
@@ -67,11 +68,15 @@ func Run(ctx context.Context, cfg *agent.Config, formats *wiegand.Catalogue, w i
 		return err
 	}
 	defer closing(&err, events.Close)
+	keys, err := readerkeys.Open(readerkeys.Options{Dir: cfg.StateDir, Key: key, Log: log})
+	if err != nil {
+		return err
+	}
 	wants := newWants(db)
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	site, err := agent.New(agent.Options{
-		Site: cfg.Site, Name: cfg.Name, Cache: db, Events: events, Link: siteLink{link}, Drivers: newDrivers(cfg, db, wants, log),
+		Site: cfg.Site, Name: cfg.Name, Cache: db, Events: events, Link: siteLink{link}, Drivers: newDrivers(cfg, db, keys, wants, log),
 		Formats: chosen(cfg, formats), Log: log, Registry: reg, Notify: func(s string) { notify(log, s) },
 	})
 	if err != nil {

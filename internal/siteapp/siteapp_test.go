@@ -202,7 +202,7 @@ func TestDriversOfTheSampleSite(t *testing.T) {
 	db := open(t)
 	w := newWants(db)
 	var names []string
-	for _, d := range newDrivers(cfg, db, w, slog.New(slog.DiscardHandler)) {
+	for _, d := range newDrivers(cfg, db, nil, w, slog.New(slog.DiscardHandler)) {
 		st := d.Status()
 		if st.Problem != "" || len(st.Doors) != 1 {
 			t.Errorf("%s: problem %q, doors %v", d.Name(), st.Problem, st.Doors)
@@ -247,7 +247,7 @@ state_dir: %q
 cloud: {broker: "mqtt://127.0.0.1:1", cloud_keys: [%q]}
 status: {listen: %q}
 log: {level: debug}
-osdp: [{name: bus-1, port: %q, readers: [{name: front, address: 1, door: front}]}]
+osdp: [{name: bus-1, port: %q, readers: [{name: front, address: 1, door: front, security: allow-clear}]}]
 serial: [{name: dock, port: %q, address: 1, doors: [{door: dock, index: 0}]}]
 `, g.dir, cloudKey, addr, filepath.Join(g.dir, "ttyA"), filepath.Join(g.dir, "ttyB"))
 	file := filepath.Join(g.dir, strings.ReplaceAll(addr, ":", "-")+".yaml")

@@ -1,0 +1,159 @@
+package controller_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"latchkey/controller"
+	"latchkey/internal/readerkeys"
+	"latchkey/osdp"
+	"latchkey/osdp/osdptest"
+)
+
+// A secureBench is a driver with a key store and one reader, which the test may
+// exchange.
+type secureBench struct {
+	t      *testing.T
+	store  *readerkeys.Store
+	pd     *osdptest.PD
+	driver *controller.OSDP
+	stop   func()
+
+	mu     sync.Mutex
+	events []controller.Event
+}
+
+// start runs a driver against pd, with the store that was there before.
+func (b *secureBench) start(pd *osdptest.PD) {
+	b.pd = pd
+	w := newWire(func(ctx context.Context, far net.Conn) { b.pd.Serve(ctx, far) })
+	b.driver = controller.NewOSDP(controller.OSDPConfig{
+		Name: "line", Baud: 115200, Log: slog.New(slog.DiscardHandler), Keys: b.store,
+		Open:    func(ctx context.Context) (osdp.Port, error) { return w.open(ctx) },
+		Readers: []controller.OSDPReader{{Name: "front reader", Addr: 5, Door: "front", Output: 1}},
+	})
+	ctx, cancel := context.WithCancel(b.t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { w.work(ctx) })
+	wg.Go(func() {
+		b.driver.Run(ctx, func(_ context.Context, e controller.Event) error {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.events = append(b.events, e)
+			return nil
+		})
+	})
+	b.stop = func() { cancel(); wg.Wait() }
+	time.Sleep(5 * time.Second)
+	synctest.Wait()
+}
+
+func (b *secureBench) reader() controller.ReaderStatus { return b.driver.Status().Readers[0] }
+
+// alarms gives the texts of the alarms since it was last asked.
+func (b *secureBench) alarms() (texts []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range b.events {
+		if e.Kind == controller.Alarm {
+			texts = append(texts, e.Text)
+		}
+	}
+	b.events = nil
+	return texts
+}
+
+func (b *secureBench) within(d time.Duration, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(b.t.Context(), d)
+	defer cancel()
+	return f(ctx)
+}
+
+// TestReaderKeys follows a reader from the box to the day it is exchanged.
+func TestReaderKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, err := readerkeys.Open(readerkeys.Options{Dir: t.TempDir(), Key: make([]byte, 32)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := &secureBench{t: t, store: store}
+		var held osdp.Key
+		device := func(serial uint32, key *osdp.Key) *osdptest.PD {
+			return osdptest.NewPD(osdptest.Config{Addr: 5, Outputs: 2, ID: osdp.PDID{Serial: serial}, SCBK: key, InstallMode: key == nil,
+				RequireSecure: true, OnKey: func(k osdp.Key) error { held = k; return nil }})
+		}
+		secure := func(when string) {
+			t.Helper()
+			time.Sleep(3 * time.Second)
+			synctest.Wait()
+			r := b.reader()
+			current, pending, id := store.Load("line", 5)
+			if !r.Online || !r.Secure || r.Problem != "" || current == nil || *current != held || pending != nil || id == nil || id.Serial != 1 {
+				t.Fatalf("%s: online %v, secure %v, problem %q, current is held %v, pending %v, id %v", when, r.Online, r.Secure, r.Problem,
+					current != nil && *current == held, pending, id)
+			}
+		}
+
+		b.start(device(1, nil)) // out of the box
+		if r := b.reader(); r.Online || r.Secure || r.Problem == "" {
+			t.Errorf("without a key: %+v", r)
+		}
+		if a := b.alarms(); len(a) != 1 {
+			t.Errorf("alarms %q, want one", a)
+		}
+		if err := b.within(time.Minute, func(ctx context.Context) error { return b.driver.Rotate(ctx, "front reader") }); !errors.Is(err, osdp.ErrNotSent) {
+			t.Errorf("a new key without a channel: %v", err)
+		}
+		if err := b.within(time.Minute, func(ctx context.Context) error { return b.driver.Install(ctx, "front reader") }); err != nil {
+			t.Fatal(err)
+		}
+		secure("installed")
+		first := held
+		if err := b.within(time.Minute, func(ctx context.Context) error { return b.driver.Rotate(ctx, "front reader") }); err != nil || held == first {
+			t.Fatalf("rotated: %v", err)
+		}
+		secure("rotated")
+		b.stop()
+		b.start(device(1, &held)) // both were switched off
+		secure("the next day")
+		b.alarms()
+
+		b.stop()
+		other := osdp.Key{9, 9, 1}
+		b.start(device(2, &other)) // a stranger
+		if r := b.reader(); r.Online || r.Problem == "" {
+			t.Errorf("a stranger: %+v", r)
+		}
+		if a := b.alarms(); len(a) != 1 || !slices.Contains(a, b.reader().Problem) {
+			t.Errorf("alarms %q, want %q", a, b.reader().Problem)
+		}
+		if err := b.within(5*time.Second, func(ctx context.Context) error { return b.driver.Import(ctx, "front reader", osdp.Key{1, 1, 7}) }); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a key that it does not have: %v", err)
+		}
+		if current, pending, _ := store.Load("line", 5); current == nil || *current != held || pending != nil {
+			t.Errorf("after a key that it does not have, pending is %v", pending)
+		}
+		if err := b.driver.Forget("front reader"); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.within(5*time.Second, func(ctx context.Context) error { return b.driver.Import(ctx, "front reader", other) }); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		if r := b.reader(); !r.Secure || !r.Online {
+			t.Errorf("with its own key: %+v", r)
+		}
+		if _, _, id := store.Load("line", 5); id == nil || id.Serial != 2 {
+			t.Errorf("pinned: %v", id)
+		}
+		b.stop()
+	})
+}
