@@ -61,18 +61,19 @@ func (e *engine) open(now time.Time, f osdp.Frame) (a answer, taken bool) {
 	case f.Code == osdp.CodeKEYSET:
 		return e.keyset(f, data), true
 	}
-	return e.seal(f, e.carryOut(now, f.Code, data)), true
+	r := e.carryOut(now, f.Code, data)
+	if r.Code() == osdp.CodeBUSY {
+		return e.busy(f), false
+	}
+	return e.seal(f, r), true
 }
 
 // seal is reply r to f as bytes of the session.
 func (e *engine) seal(f osdp.Frame, r osdp.Reply) answer {
-	data, err := r.AppendData(nil)
-	if err != nil {
-		return e.seal(f, osdp.NAK{Reason: osdp.NAKRecord})
-	}
+	r, data := e.fitting(r)
 	b, err := e.session.Seal([]byte{osdp.Mark}, osdp.Frame{Addr: f.Addr, Seq: f.Seq, Code: r.Code(), Data: data})
 	if err != nil {
-		return e.seal(f, osdp.NAK{Reason: osdp.NAKRecord})
+		panic(err) // not of a reply that fits
 	}
 	return answer{b: b, code: r.Code(), data: data}
 }

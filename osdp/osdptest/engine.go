@@ -11,6 +11,10 @@ import (
 // what was read before is dropped (OSDP v2.2 §5.7, §7.11).
 const lostAfter = 8 * time.Second
 
+// assumed is the longest frame, in bytes, that a panel takes until it tells
+// otherwise with ACURXSIZE.
+const assumed = 128
+
 // An engine is the protocol of a PD: whose frame it is, whether it was here
 // before, whether its turn and its security are right, and what goes back. It
 // has no clock, no line and no goroutine; one goroutine at a time uses it.
@@ -22,6 +26,8 @@ type engine struct {
 	lost func()
 
 	addr    uint8
+	takes   int       // longest frame that the PD takes, in bytes
+	most    int       // longest frame that the panel takes, in bytes
 	started bool      // has had a command of sequence 0, or said that it has no session
 	seq     uint8     // of the last command taken
 	command []byte    // the last command taken, as it came; nil to know none
@@ -67,6 +73,8 @@ func (e *engine) usable(f osdp.Frame, damaged bool) (a answer, ok bool) {
 		}
 	case e.cfg.ChecksumOnly && !f.Checksum:
 		f.Checksum = true
+	case f.Len() > e.takes:
+		return answer{}, false // it ran over the PD's buffer
 	default:
 		return answer{}, true
 	}
@@ -116,6 +124,7 @@ func (e *engine) wake(now time.Time) {
 func (e *engine) restart() {
 	e.end()
 	e.started, e.command = false, nil
+	e.most = assumed
 }
 
 // judge gives the answer to a frame that is no repeat, and whether it counts as
@@ -131,7 +140,18 @@ func (e *engine) judge(now time.Time, f osdp.Frame) (a answer, taken bool) {
 	case f.SCBType != 0 || f.Code == osdp.CodeCHLNG || f.Code == osdp.CodeSCRYPT:
 		return e.shake(f), true
 	}
-	return e.clear(f, e.inClear(now, f)), true
+	r := e.inClear(now, f)
+	if r.Code() == osdp.CodeBUSY {
+		return e.busy(f), false
+	}
+	return e.clear(f, r), true
+}
+
+// busy tells the panel to come again with the same bytes: always in the clear
+// and with sequence 0, and the channel stays where it is (OSDP v2.2 §7.19).
+func (e *engine) busy(f osdp.Frame) answer {
+	f.Seq = 0
+	return e.clear(f, osdp.BUSY{})
 }
 
 // jumps tells whether f has not the sequence number whose turn it is.
@@ -151,11 +171,29 @@ func (e *engine) inClear(now time.Time, f osdp.Frame) osdp.Reply {
 // carryOut does what a command says. A new address holds from the reply on,
 // which itself goes to the old one: it takes that from the command's frame.
 func (e *engine) carryOut(now time.Time, code byte, data []byte) osdp.Reply {
-	r := e.do(now, osdp.ParseCommand(code, bytes.Clone(data)))
-	if com, ok := r.(osdp.COM); ok && code == osdp.CodeCOMSET {
-		e.addr = com.Addr
+	e.heard = now
+	c := osdp.ParseCommand(code, bytes.Clone(data))
+	r := e.do(now, c)
+	switch c := c.(type) {
+	case osdp.ACURXSIZE:
+		if r.Code() == osdp.CodeACK {
+			e.most = min(int(c.Size), osdp.MaxFrame)
+		}
+	case osdp.COMSET:
+		if com, ok := r.(osdp.COM); ok {
+			e.addr = com.Addr
+		}
 	}
 	return r
+}
+
+// room is how many bytes of data a reply to the panel can have now.
+func (e *engine) room() int {
+	if e.session == nil {
+		return e.most - osdp.Frame{}.Len()
+	}
+	n := e.most - osdp.SealedLen(0)
+	return n/16*16 - 1 // encrypted data fills blocks, and one byte of them at least is padding
 }
 
 // openToAll says which commands need no session even where one is required. A
@@ -165,15 +203,21 @@ func openToAll(code byte) bool {
 	return code == osdp.CodeID || code == osdp.CodeCAP || code == osdp.CodeCOMSET
 }
 
-// clear is reply r to f as bytes in the clear, with the check that f has. A
-// reply that no wire can hold becomes a refusal.
+// clear is reply r to f as bytes in the clear, with the check that f has.
 func (e *engine) clear(f osdp.Frame, r osdp.Reply) answer {
-	data, err := r.AppendData(nil)
-	if err != nil {
-		return e.clear(f, osdp.NAK{Reason: osdp.NAKRecord})
-	}
+	r, data := e.fitting(r)
 	b := wire(osdp.Frame{Addr: f.Addr, Reply: true, Seq: f.Seq, Checksum: f.Checksum, Code: r.Code(), Data: data})
 	return answer{b: b, code: r.Code(), data: data}
+}
+
+// fitting is r and its data. A reply that no wire can hold, or that is longer
+// than the panel takes, becomes a refusal.
+func (e *engine) fitting(r osdp.Reply) (osdp.Reply, []byte) {
+	data, err := r.AppendData(nil)
+	if err != nil || len(data) > e.room() {
+		return osdp.NAK{Reason: osdp.NAKRecord}, []byte{byte(osdp.NAKRecord)}
+	}
+	return r, data
 }
 
 // wire is f with the MARK byte before it.

@@ -1,16 +1,21 @@
 package osdptest
 
 import (
+	"slices"
 	"time"
 
 	"latchkey/osdp"
 )
 
-// execute does what a command says and gives the answer.
+// execute does what a command says and gives the answer. What others have a
+// say in is asked without the lock.
 func (p *PD) execute(now time.Time, c osdp.Command) (r osdp.Reply) {
+	r, asked := p.request(now, c)
 	p.locked(func() {
-		r = p.answer(now, c)
-		if _, refused := r.(osdp.NAK); !refused && p.cfg.OnCommand != nil {
+		if !asked {
+			r = p.answer(now, c)
+		}
+		if r.Code() != osdp.CodeNAK && r.Code() != osdp.CodeBUSY && p.cfg.OnCommand != nil {
 			p.calls = append(p.calls, func() { p.cfg.OnCommand(c) })
 		}
 	})
@@ -22,7 +27,7 @@ func (p *PD) answer(now time.Time, c osdp.Command) osdp.Reply {
 	case osdp.POLL:
 		return p.poll(now)
 	case osdp.ID:
-		return p.cfg.ID
+		return p.identity(now, c)
 	case osdp.CAP:
 		return p.caps()
 	case osdp.LSTAT:
@@ -52,29 +57,70 @@ func (p *PD) answer(now time.Time, c osdp.Command) osdp.Reply {
 			p.calls = append(p.calls, func() { p.cfg.OnText(c) })
 		}
 	case osdp.COMSET:
-		if c.Addr >= osdp.Broadcast {
+		return p.comset(c)
+	case osdp.ACURXSIZE:
+		if c.Size < leastReply {
 			return osdp.NAK{Reason: osdp.NAKRecord}
 		}
-		return osdp.COM(c)
-	case osdp.KEEPACTIVE, osdp.ACURXSIZE, osdp.ABORT:
+	case osdp.ABORT:
+		p.work.abort()
+	case osdp.KEEPACTIVE:
 	case osdp.RawCommand:
-		if known(c.Op) {
+		if p.knows(c.Op) {
 			return osdp.NAK{Reason: osdp.NAKLength}
 		}
+		return osdp.NAK{Reason: osdp.NAKUnknown}
+	default:
 		return osdp.NAK{Reason: osdp.NAKUnknown}
 	}
 	return osdp.ACK{}
 }
 
-// known says whether a code is one that answer knows, so that only its length
-// can be wrong.
-func known(code byte) bool {
+// identity answers ID.
+func (p *PD) identity(now time.Time, c osdp.ID) osdp.Reply {
+	if c.Kind != osdp.IDExtended || p.cfg.ExtendedID == nil {
+		return p.cfg.ID
+	}
+	p.work.result, p.work.ready = p.cut(p.cfg.ExtendedID), now
+	r, _ := p.work.next(now)
+	return r
+}
+
+// knows tells whether the PD carries out commands of a code, so that only the
+// length of one can be wrong.
+func (p *PD) knows(code byte) bool {
 	switch code {
 	case osdp.CodePOLL, osdp.CodeID, osdp.CodeCAP, osdp.CodeLSTAT, osdp.CodeISTAT, osdp.CodeOSTAT, osdp.CodeRSTAT, osdp.CodeOUT,
 		osdp.CodeLED, osdp.CodeBUZ, osdp.CodeTEXT, osdp.CodeCOMSET, osdp.CodeKEEPACTIVE, osdp.CodeACURXSIZE, osdp.CodeABORT:
 		return true
+	case osdp.CodeBIOREAD:
+		return p.cfg.OnBioRead != nil
+	case osdp.CodeBIOMATCH:
+		return p.cfg.OnBioMatch != nil
+	case osdp.CodeMFG:
+		return p.cfg.OnMFG != nil
+	case osdp.CodeTDSET:
+		return p.cfg.OnClock != nil
+	case osdp.CodeXWR, osdp.CodePIVDATA, osdp.CodeGENAUTH, osdp.CodeCRAUTH:
+		return p.cfg.SmartCards
 	}
 	return false
+}
+
+// leastReply is the length of CCRYPT, the longest reply that no panel can do
+// without, in bytes.
+const leastReply = 43
+
+// comset tells the address and speed that hold from now on: those asked for,
+// but for a speed that the PD does not know.
+func (p *PD) comset(c osdp.COMSET) osdp.Reply {
+	if c.Addr >= osdp.Broadcast {
+		return osdp.NAK{Reason: osdp.NAKRecord}
+	}
+	if slices.Contains(p.cfg.Bauds, c.Baud) {
+		p.baud = c.Baud
+	}
+	return osdp.COM{Addr: c.Addr, Baud: p.baud}
 }
 
 // caps is what the PD says it can do.
@@ -95,6 +141,13 @@ func (p *PD) caps() osdp.PDCAP {
 	}
 	if p.engine.key != nil || p.engine.install {
 		caps = append(caps, osdp.Capability{Function: osdp.CapSecurity, Compliance: 1, Number: bit(p.engine.install)})
+	}
+	if p.cfg.SmartCards {
+		caps = append(caps, osdp.Capability{Function: osdp.CapMessage, Compliance: messageMost & 0xff, Number: messageMost >> 8},
+			osdp.Capability{Function: osdp.CapSmartCard, Compliance: 1})
+	}
+	if p.cfg.OnBioRead != nil || p.cfg.OnBioMatch != nil {
+		caps = append(caps, osdp.Capability{Function: osdp.CapBiometrics, Compliance: 1})
 	}
 	return caps
 }

@@ -119,9 +119,9 @@ func (p *PD) tell(l Lie, now time.Time, f osdp.Frame) []sending {
 	switch l {
 	case Deaf:
 		return nil
-	case Busy: // always sequence 0 and in the clear, and never kept
-		f.Seq = 0
-		return send(e.clear(f, osdp.BUSY{}).b)
+	case Busy:
+		e.heard = now
+		return send(e.busy(f).b)
 	case Refuse:
 		return send(e.clear(f, osdp.NAK{Reason: osdp.NAKSequence}).b)
 	case ForgetSession:
@@ -143,13 +143,25 @@ func (p *PD) tell(l Lie, now time.Time, f osdp.Frame) []sending {
 	if l == Reset {
 		p.restart()
 	}
-	return e.spoil(l, wire(f), a)
+	out := e.spoil(l, wire(f), a)
+	if a.code == osdp.CodeCOM && !a.repeat && len(out) > 0 {
+		com := osdp.ParseReply(a.code, a.data).(osdp.COM)
+		out[len(out)-1].then = func() { p.commChanged(com) }
+	}
+	return out
+}
+
+// commChanged tells of the speed that holds now that the reply has gone out.
+func (p *PD) commChanged(com osdp.COM) {
+	if p.cfg.OnComm != nil {
+		p.cfg.OnComm(com)
+	}
 }
 
 // restart is Reboot, from inside.
 func (p *PD) restart() {
 	p.locked(p.power)
-	p.engine.restart()
+	p.begin()
 }
 
 // disguise makes the engine take a wrong key or an old number, until what it
@@ -256,17 +268,4 @@ func twin(b []byte) []byte {
 		b[i] += byte(i)
 	}
 	return b
-}
-
-// collide is what a receiver sees when two drivers work one pair of wires: of
-// two different bits, the one that pulls harder.
-func collide(a, b []byte) []byte {
-	out := bytes.Clone(a)
-	if len(b) > len(a) {
-		out = bytes.Clone(b)
-	}
-	for i := range min(len(a), len(b)) {
-		out[i] = a[i] & b[i]
-	}
-	return out
 }

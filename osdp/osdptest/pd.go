@@ -5,6 +5,7 @@
 package osdptest
 
 import (
+	"cmp"
 	"io"
 	"sync"
 	"time"
@@ -12,9 +13,9 @@ import (
 	"latchkey/osdp"
 )
 
-// A Config describes a simulated PD. The functions may be nil. They are called
-// before the reply goes out, on the goroutine of Serve or of a timer, and may
-// call the PD's methods.
+// A Config describes a simulated PD. The functions may be nil. All but OnComm
+// are called before the reply goes out, on the goroutine of Serve or of a timer,
+// and may call the PD's methods.
 type Config struct {
 	Addr    uint8      // 0 to 126
 	ID      osdp.PDID  // what it says it is
@@ -22,6 +23,8 @@ type Config struct {
 	Readers int        // reader heads, 1 when 0
 	Inputs  int
 	Outputs int
+	Baud    uint32   // of the line at the start, in bits per second; 9600 when 0
+	Bauds   []uint32 // what COMSET may make of it; nil: the speeds of the standard
 
 	CardFormat    osdp.CardFormat // how it calls the bits of its cards
 	OutputReply   bool            // answers OUT with OSTATR, as some do, instead of ACK
@@ -40,6 +43,22 @@ type Config struct {
 	// keeps the one it has.
 	OnKey func(k osdp.Key) error
 
+	SmartCards bool          // reads the smart cards of Insert: XWR, PIVDATA, GENAUTH, CRAUTH
+	ExtendedID osdp.EXTPDID  // what ID tells who asks for more; nil: nothing more
+	Takes      time.Duration // how long a scan or a smart card takes: the PD says ACK, and the answer comes on a POLL after that; 0: it is the answer itself
+
+	// These answer commands that the PD refuses without them; nil is ACK. Their
+	// other answers may be NAK and BUSY, MFGREP of OnMFG, and of OnBioRead and
+	// OnBioMatch BIOREADR and BIOMATCHR.
+	OnMFG      func(c osdp.MFG) osdp.Reply
+	OnClock    func(c osdp.TDSET) osdp.Reply
+	OnBioRead  func(c osdp.BIOREAD) osdp.Reply
+	OnBioMatch func(c osdp.BIOMATCH) osdp.Reply
+
+	// OnComm sets the port to what a COM reply told: the line is to have that
+	// speed from then on. It is called once the reply has gone out.
+	OnComm func(c osdp.COM)
+
 	OnCommand func(c osdp.Command)         // each command carried out; not repeats, nor KEYSET and the handshake
 	OnOutput  func(output int, on bool)    // each change of an output
 	OnLED     func(l osdp.LEDControl)      // each record of LED
@@ -53,10 +72,12 @@ type PD struct {
 	cfg Config
 
 	turn   sync.Mutex // held while a frame is answered; taken before mu
-	engine engine
+	engine engine     // turn
+	work   work       // turn
 
 	mu        sync.Mutex
-	later     []func(*engine) // what to change in engine before the next frame
+	baud      uint32
+	later     []func() // what to change under turn before the next frame
 	muted     bool
 	secure    bool  // as of the last frame
 	stats     Stats // as of the last frame
@@ -68,14 +89,21 @@ type PD struct {
 	tamper    bool
 	powerFail bool
 	leds      map[[2]uint8]led
-	calls     []func() // to be made once mu is free
+	cards     map[uint8]*SmartCard // by reader head
+	calls     []func()             // to be made once mu is free
 }
 
 // NewPD returns a PD that is switched on and waits for its panel.
 func NewPD(c Config) *PD {
 	c.Readers = max(c.Readers, 1)
-	p := &PD{cfg: c}
-	p.engine = engine{cfg: &p.cfg, do: p.execute, lost: p.panelLost, addr: c.Addr}
+	if c.Bauds == nil {
+		c.Bauds = []uint32{9600, 19200, 38400, 57600, 115200, 230400}
+	}
+	p := &PD{cfg: c, baud: cmp.Or(c.Baud, 9600), cards: map[uint8]*SmartCard{}, work: newWork()}
+	p.engine = engine{cfg: &p.cfg, do: p.execute, lost: p.panelLost, addr: c.Addr, takes: osdp.MaxFrame, most: assumed}
+	if c.Caps != nil {
+		p.engine.takes = c.Caps.ReceiveSize()
+	}
 	p.engine.key, p.engine.install = c.SCBK, c.InstallMode
 	p.inputs = make([]osdp.InputState, c.Inputs)
 	p.readers = make([]osdp.ReaderState, c.Readers)
@@ -114,20 +142,26 @@ func (p *PD) Mute(on bool) { p.locked(func() { p.muted = on }) }
 func (p *PD) Reboot() {
 	p.locked(func() {
 		p.power()
-		p.later = append(p.later, (*engine).restart)
+		p.later = append(p.later, p.begin)
 	})
+}
+
+// begin sets what turn guards as it is after power-up.
+func (p *PD) begin() {
+	p.engine.restart()
+	p.work = newWork()
 }
 
 // SetInstallMode makes the PD serve the default key, or no longer. The session
 // that stands goes on.
 func (p *PD) SetInstallMode(on bool) {
-	p.locked(func() { p.later = append(p.later, func(e *engine) { e.install = on }) })
+	p.locked(func() { p.later = append(p.later, func() { p.engine.install = on }) })
 }
 
 // SetSCBK gives the PD a key as a service tool does, or takes it (nil). The
 // session that stands goes on.
 func (p *PD) SetSCBK(k *osdp.Key) {
-	p.locked(func() { p.later = append(p.later, func(e *engine) { e.key = k }) })
+	p.locked(func() { p.later = append(p.later, func() { p.engine.key = k }) })
 }
 
 // Secure tells whether a session stood after the last frame that the PD heard.
@@ -159,7 +193,7 @@ func (p *PD) hear(f osdp.Frame, damaged bool) (out []sending) {
 func (p *PD) ready() (ok bool) {
 	p.locked(func() {
 		for _, change := range p.later {
-			change(&p.engine)
+			change()
 		}
 		p.later, ok = nil, !p.muted
 	})

@@ -105,7 +105,8 @@ func (p *PD) changed(code byte) {
 	}
 }
 
-// poll is the answer to POLL: the oldest thing that is still worth telling.
+// poll is the answer to POLL: the oldest thing that is still worth telling, and
+// then what a request has led to. A long message keeps no card waiting.
 func (p *PD) poll(now time.Time) osdp.Reply {
 	for len(p.queue) > 0 {
 		w := p.queue[0]
@@ -113,11 +114,23 @@ func (p *PD) poll(now time.Time) osdp.Reply {
 		switch {
 		case w.reply == nil:
 			return p.state(w.code)
-		case w.since.IsZero() || now.Sub(w.since) <= staleAfter:
+		case p.worthTelling(now, w):
 			return w.reply
 		}
 	}
+	if r, ok := p.work.next(now); ok {
+		return r
+	}
 	return osdp.ACK{}
+}
+
+// worthTelling is false of what has grown stale, and of a smart card that
+// nobody wants to hear of.
+func (p *PD) worthTelling(now time.Time, w waiting) bool {
+	if _, ok := w.reply.(osdp.CardInfo); ok && p.work.mode.Mode != osdp.ModeTransparent {
+		return false
+	}
+	return w.since.IsZero() || now.Sub(w.since) <= staleAfter
 }
 
 func (p *PD) state(code byte) osdp.Reply {

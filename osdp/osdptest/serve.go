@@ -1,6 +1,7 @@
 package osdptest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -78,6 +79,7 @@ func ServeLine(ctx context.Context, port osdp.Port, pds ...*PD) error {
 type sending struct {
 	after time.Duration
 	b     []byte
+	then  func() // called once b has gone out; may be nil
 }
 
 // send sends each of bs at once; nil is nothing.
@@ -97,31 +99,66 @@ type line struct {
 	late sync.WaitGroup
 }
 
-// hear gives each frame to each PD, and sends what they answer.
+// hear gives each frame to each PD, and sends what they answer. PDs that answer
+// one frame at the same time spoil each other's bytes.
 func (l *line) hear(ctx context.Context, scan *osdp.Scanner, pds []*PD) {
 	for {
 		f, err := scan.Next()
 		if errors.Is(err, osdp.ErrShort) {
 			return
 		}
+		var now []byte
+		var then []func()
 		for _, p := range pds {
+			var said []byte
 			for _, s := range p.hear(f, err != nil) {
-				if s.after == 0 {
-					l.write(s.b)
+				if s.after > 0 {
+					l.late.Go(func() { l.sendLater(ctx, s) })
 					continue
 				}
-				l.late.Go(func() {
-					if pause(ctx, s.after) {
-						l.write(s.b)
-					}
-				})
+				said = append(said, s.b...)
+				if s.then != nil {
+					then = append(then, s.then)
+				}
 			}
+			now = collide(now, said)
+		}
+		l.write(now)
+		for _, call := range then {
+			call()
 		}
 	}
 }
 
+// sendLater sends s when its time has come.
+func (l *line) sendLater(ctx context.Context, s sending) {
+	if !pause(ctx, s.after) {
+		return
+	}
+	l.write(s.b)
+	if s.then != nil {
+		s.then()
+	}
+}
+
+// collide is what a receiver sees when two drivers work one pair of wires: of
+// two different bits, the one that pulls harder.
+func collide(a, b []byte) []byte {
+	if len(b) > len(a) {
+		a, b = b, a
+	}
+	out := bytes.Clone(a)
+	for i := range b {
+		out[i] &= b[i]
+	}
+	return out
+}
+
 // write sends b. That nobody takes it is the panel's business.
 func (l *line) write(b []byte) {
+	if len(b) == 0 {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.port.Write(b)

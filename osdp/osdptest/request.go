@@ -1,0 +1,118 @@
+package osdptest
+
+import (
+	"time"
+
+	"latchkey/osdp"
+)
+
+// messageMost is the longest multi-part message that a PD puts together, in
+// bytes.
+const messageMost = 4096
+
+// work is what a PD is in the middle of. It is the business of whoever holds
+// turn.
+type work struct {
+	result    []osdp.Reply // still to be told, one a POLL
+	ready     time.Time    // when the first of them can be
+	challenge *osdp.Assembler
+	algorithm uint8 // of the challenge
+	keyRef    uint8 // of the challenge
+	kind      byte  // code of the challenge: GENAUTH or CRAUTH
+	mode      osdp.SetMode
+}
+
+func newWork() work { return work{challenge: osdp.NewAssembler(messageMost)} }
+
+// abort gives up what ABORT ends.
+func (w *work) abort() {
+	w.result = nil
+	w.challenge.Reset()
+}
+
+// next is the next part of the result, if it is there by now.
+func (w *work) next(now time.Time) (r osdp.Reply, ok bool) {
+	if len(w.result) == 0 || now.Before(w.ready) {
+		return nil, false
+	}
+	r, w.result = w.result[0], w.result[1:]
+	return r, true
+}
+
+// request answers the commands that need somebody else: a finger, a smart card,
+// the manufacturer. ok is false for any other.
+func (p *PD) request(now time.Time, c osdp.Command) (r osdp.Reply, ok bool) {
+	switch c := c.(type) {
+	case osdp.MFG:
+		return ask(p.cfg.OnMFG, c), true
+	case osdp.TDSET:
+		return ask(p.cfg.OnClock, c), true
+	case osdp.BIOREAD:
+		return p.slowly(now, func() osdp.Reply { return ask(p.cfg.OnBioRead, c) }), true
+	case osdp.BIOMATCH:
+		return p.slowly(now, func() osdp.Reply { return ask(p.cfg.OnBioMatch, c) }), true
+	case osdp.XWR, osdp.PIVDATA, osdp.GENAUTH, osdp.CRAUTH:
+		if !p.cfg.SmartCards {
+			return osdp.NAK{Reason: osdp.NAKUnknown}, true
+		}
+		return p.slowly(now, func() osdp.Reply { return p.card(c) }), true
+	}
+	return nil, false
+}
+
+// ask has f answer c: nil is ACK, and without f the PD does not know c.
+func ask[C osdp.Command](f func(C) osdp.Reply, c C) osdp.Reply {
+	if f == nil {
+		return osdp.NAK{Reason: osdp.NAKUnknown}
+	}
+	if r := f(c); r != nil {
+		return r
+	}
+	return osdp.ACK{}
+}
+
+// slowly gives the answer of f, cut to what the panel takes: at once, or with
+// ACK now and on a POLL later. While a result is not there yet the PD is busy.
+func (p *PD) slowly(now time.Time, f func() osdp.Reply) osdp.Reply {
+	w := &p.work
+	if len(w.result) > 0 && now.Before(w.ready) {
+		return osdp.BUSY{}
+	}
+	r := f()
+	if r.Code() == osdp.CodeACK || r.Code() == osdp.CodeNAK || r.Code() == osdp.CodeBUSY {
+		return r
+	}
+	w.result, w.ready = p.cut(r), now.Add(p.cfg.Takes)
+	if p.cfg.Takes > 0 {
+		return osdp.ACK{}
+	}
+	r, _ = w.next(now)
+	return r
+}
+
+// cut is r in parts that the panel takes, where it may be cut. What cannot be
+// is refused when its turn comes.
+func (p *PD) cut(r osdp.Reply) []osdp.Reply {
+	size := p.engine.room() - partHeader
+	var parts []osdp.Reply
+	var err error
+	switch r := r.(type) {
+	case osdp.PIVDATAR:
+		parts, err = r.Split(size)
+	case osdp.GENAUTHR:
+		parts, err = r.Split(size)
+	case osdp.CRAUTHR:
+		parts, err = r.Split(size)
+	case osdp.EXTPDID:
+		parts, err = r.Split(size)
+	default:
+		parts = []osdp.Reply{r}
+	}
+	if err != nil || len(parts) == 0 {
+		return []osdp.Reply{osdp.NAK{Reason: osdp.NAKRecord}}
+	}
+	return parts
+}
+
+// partHeader is the bytes of a part before its data.
+const partHeader = 6

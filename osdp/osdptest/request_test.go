@@ -1,0 +1,308 @@
+package osdptest_test
+
+import (
+	"bytes"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"latchkey/osdp"
+	"latchkey/osdp/osdptest"
+)
+
+// conversation has commands answered one after the other, in the clear and in
+// a session.
+func conversation(t *testing.T, c osdptest.Config, talk func(t *testing.T, pd *osdptest.PD, do func(osdp.Command) osdp.Reply)) {
+	t.Helper()
+	k := siteKey
+	c.Addr, c.SCBK = 3, &k
+	t.Run("clear", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			pd := osdptest.NewPD(c)
+			talk(t, pd, newACU(serve(t, pd)).inClear)
+		})
+	})
+	t.Run("session", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			pd, a := start(t, c)
+			talk(t, pd, a.do)
+		})
+	})
+}
+
+// expect complains of a reply that is another one.
+func expect(t *testing.T, what string, got, want osdp.Reply) {
+	t.Helper()
+	if !equal(got, want) {
+		a, _ := got.AppendData(nil)
+		b, _ := want.AppendData(nil)
+		t.Errorf("%s: %v 0x%02x % x, want %v 0x%02x % x", what, got, got.Code(), a, want, want.Code(), b)
+	}
+}
+
+// TestUnknownToAPlainReader: what needs a part that the PD has not is refused.
+func TestUnknownToAPlainReader(t *testing.T) {
+	conversation(t, osdptest.Config{}, func(t *testing.T, _ *osdptest.PD, do func(osdp.Command) osdp.Reply) {
+		for _, c := range []osdp.Command{
+			osdp.BIOREAD{}, osdp.BIOMATCH{}, osdp.MFG{Data: []byte{1}}, osdp.TDSET{Year: 2026}, osdp.GetMode{}, osdp.PIVDATA{},
+			osdp.GENAUTH{}, osdp.CRAUTH{}, osdp.FILETRANSFER{Type: 1}, osdp.RawCommand{Op: osdp.CodeBIOREAD}, osdp.RawCommand{Op: 0xff},
+		} {
+			expect(t, osdp.CommandName(c.Code()), do(c), nak(osdp.NAKUnknown))
+		}
+	})
+}
+
+// TestHooks answer what only the site knows.
+func TestHooks(t *testing.T) {
+	vendor := [3]byte{1, 2, 3}
+	scan := osdp.BIOREADR{Type: osdp.BioLeftThumb, Quality: 90, Template: []byte{4, 5, 6}}
+	match := osdp.BIOMATCHR{Score: 200}
+	c := osdptest.Config{
+		OnMFG: func(c osdp.MFG) osdp.Reply {
+			if len(c.Data) == 0 {
+				return nil
+			}
+			return osdp.MFGREP{Vendor: c.Vendor, Data: bytes.ToUpper(c.Data)}
+		},
+		OnClock: func(c osdp.TDSET) osdp.Reply { return nil },
+		OnBioRead: func(c osdp.BIOREAD) osdp.Reply {
+			if c.Type > osdp.BioLeftHand {
+				return osdp.NAK{Reason: osdp.NAKBioType}
+			}
+			return scan
+		},
+		OnBioMatch: func(c osdp.BIOMATCH) osdp.Reply { return match },
+	}
+	conversation(t, c, func(t *testing.T, _ *osdptest.PD, do func(osdp.Command) osdp.Reply) {
+		expect(t, "MFG", do(osdp.MFG{Vendor: vendor, Data: []byte("open")}), osdp.MFGREP{Vendor: vendor, Data: []byte("OPEN")})
+		expect(t, "MFG without data", do(osdp.MFG{Vendor: vendor}), osdp.ACK{})
+		expect(t, "MFG without vendor", do(osdp.RawCommand{Op: osdp.CodeMFG, Data: []byte{1}}), nak(osdp.NAKLength))
+		expect(t, "TDSET", do(osdp.TDSET{Year: 2026, Month: 1, Day: 2}), osdp.ACK{})
+		expect(t, "BIOREAD", do(osdp.BIOREAD{Type: osdp.BioLeftThumb}), scan)
+		expect(t, "BIOREAD of a tail", do(osdp.BIOREAD{Type: 0x40}), nak(osdp.NAKBioType))
+		expect(t, "BIOMATCH", do(osdp.BIOMATCH{Template: []byte{7}}), match)
+	})
+	c.Takes = 3 * time.Second
+	conversation(t, c, func(t *testing.T, _ *osdptest.PD, do func(osdp.Command) osdp.Reply) {
+		expect(t, "BIOREAD", do(osdp.BIOREAD{}), osdp.ACK{})
+		expect(t, "POLL too early", do(osdp.POLL{}), osdp.ACK{})
+		time.Sleep(c.Takes)
+		expect(t, "POLL", do(osdp.POLL{}), scan)
+		expect(t, "POLL after it", do(osdp.POLL{}), osdp.ACK{})
+		do(osdp.BIOMATCH{})
+		do(osdp.ABORT{})
+		time.Sleep(c.Takes)
+		expect(t, "POLL after ABORT", do(osdp.POLL{}), osdp.ACK{})
+	})
+}
+
+// TestBusy: a PD that scans is busy, and the command that waits is repeated as
+// it is until it is carried out; the channel stands still for that.
+func TestBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := secure()
+		c.Takes = 2 * time.Second
+		c.OnBioRead = func(osdp.BIOREAD) osdp.Reply { return osdp.BIOREADR{} }
+		_, a := start(t, c)
+		expect(t, "BIOREAD", a.do(osdp.BIOREAD{}), osdp.ACK{})
+		again := a.seal(osdp.BIOREAD{})
+		busy := frame(t, a.send(again))
+		if busy.Code != osdp.CodeBUSY || busy.Seq != 0 || busy.SCBType != 0 {
+			t.Errorf("a second scan: %v, want BUSY with sequence 0 in the clear", busy)
+		}
+		time.Sleep(c.Takes)
+		expect(t, "the second scan", a.open(a.send(again)), osdp.ACK{})
+		time.Sleep(c.Takes)
+		expect(t, "POLL", a.do(osdp.POLL{}), osdp.BIOREADR{})
+	})
+}
+
+// TestSmartCard goes through the transparent mode.
+func TestSmartCard(t *testing.T) {
+	card := &osdptest.SmartCard{
+		CSN: []byte{1, 2, 3, 4}, Data: []byte{0x78},
+		APDU: func(c []byte) []byte { return append(bytes.Clone(c[:1]), 0x90, 0) },
+		PIN:  func(c osdp.EnterPIN) (status, tries uint8) { return 0, c.Max },
+	}
+	conversation(t, osdptest.Config{SmartCards: true}, func(t *testing.T, pd *osdptest.PD, do func(osdp.Command) osdp.Reply) {
+		failed := osdp.TransparentError{Mode: osdp.ModeTransparent, Kind: 1}
+		expect(t, "mode at the start", do(osdp.GetMode{}), osdp.ModeReport{})
+		pd.Insert(0, card)
+		expect(t, "a card that nobody asked for", do(osdp.POLL{}), osdp.ACK{})
+		expect(t, "SCAN without the mode", do(osdp.ScanCard{}), failed)
+		expect(t, "no such mode", do(osdp.SetMode{Mode: 2}), osdp.TransparentError{Kind: 1})
+		expect(t, "no such XWR", do(osdp.XWR{Mode: 9}), nak(osdp.NAKRecord))
+		expect(t, "set mode", do(osdp.SetMode{Mode: 1, Config: 5}), osdp.ACK{})
+		expect(t, "mode", do(osdp.GetMode{}), osdp.ModeReport{Mode: 1, Config: 5})
+		expect(t, "scan", do(osdp.ScanCard{}), osdp.CardPresent{Status: osdp.CardContactless})
+		expect(t, "APDU", do(osdp.SendAPDU{APDU: []byte{0xa4, 1}}), osdp.CardAnswer{APDU: []byte{0xa4, 0x90, 0}})
+		expect(t, "PIN", do(osdp.EnterPIN{Max: 8}), osdp.PINEntered{Tries: 8})
+		expect(t, "end", do(osdp.EndCard{}), osdp.ACK{})
+		pd.Insert(0, nil)
+		expect(t, "scan of nothing", do(osdp.ScanCard{}), osdp.CardPresent{})
+		expect(t, "APDU to nothing", do(osdp.SendAPDU{APDU: []byte{0xa4}}), failed)
+		expect(t, "PIN for nothing", do(osdp.EnterPIN{}), failed)
+		pd.Insert(0, &osdptest.SmartCard{Contact: true, CSN: []byte{9}})
+		expect(t, "a card comes", do(osdp.POLL{}), osdp.CardInfo{CSN: []byte{9}})
+		expect(t, "scan of a slot", do(osdp.ScanCard{}), osdp.CardPresent{Status: osdp.CardContact})
+		expect(t, "APDU to a dumb card", do(osdp.SendAPDU{APDU: []byte{0xa4}}), failed)
+	})
+}
+
+// TestMultiPart: messages longer than a frame go to the PD and come from it, a
+// card in between overtakes them, and no reply is longer than the panel takes.
+func TestMultiPart(t *testing.T) {
+	long := make([]byte, 700)
+	for i := range long {
+		long[i] = byte(i * 7)
+	}
+	card := &osdptest.SmartCard{
+		Object: func(id [3]byte, element uint8) []byte {
+			if id != [3]byte{0x5f, 0xc1, 2} {
+				return nil
+			}
+			return long
+		},
+		Answer: func(code byte, algorithm, keyRef uint8, challenge []byte) []byte {
+			if algorithm != 7 || keyRef != 0x9a {
+				return nil
+			}
+			return append(bytes.Clone(challenge), code)
+		},
+	}
+	conversation(t, osdptest.Config{SmartCards: true, ExtendedID: osdp.EXTPDID{{Tag: osdp.IDURL, Value: string(long)}}}, func(t *testing.T, pd *osdptest.PD, do func(osdp.Command) osdp.Reply) {
+		// whole puts together what comes as code from r on.
+		whole := func(r osdp.Reply) []byte {
+			t.Helper()
+			a, code := osdp.NewAssembler(4096), r.Code()
+			for range 20 {
+				var p osdp.Part
+				var data []byte
+				switch r := r.(type) {
+				case osdp.PIVDATAR:
+					p, data = r.Part, r.Data
+				case osdp.GENAUTHR:
+					p, data = r.Part, r.Data
+				case osdp.CRAUTHR:
+					p, data = r.Part, r.Data
+				case osdp.EXTPDIDPart:
+					p, data = r.Part, r.Data
+				}
+				if r.Code() == code {
+					if state, err := a.Add(p, data); err != nil {
+						t.Fatalf("0x%02x: %v", code, err)
+					} else if state == osdp.PartDone {
+						return a.Message()
+					}
+				}
+				r = do(osdp.POLL{})
+			}
+			t.Fatalf("0x%02x: does not end", code)
+			return nil
+		}
+		object := osdp.PIVDATA{Object: [3]byte{0x5f, 0xc1, 2}}
+		expect(t, "PIVDATA without a card", do(object), nak(osdp.NAKRecord))
+		pd.Insert(0, card)
+		if got := whole(do(object)); !bytes.Equal(got, long) {
+			t.Errorf("PIVDATA: %d bytes", len(got))
+		}
+		if got := whole(do(osdp.PIVDATA{Object: object.Object, Offset: 300, Wide: true})); !bytes.Equal(got, long[300:]) {
+			t.Errorf("PIVDATA from 300: %d bytes", len(got))
+		}
+		expect(t, "PIVDATA of another object", do(osdp.PIVDATA{}), nak(osdp.NAKRecord))
+		if got, err := osdp.ParseEXTPDID(whole(do(osdp.ID{Kind: osdp.IDExtended}))); err != nil || got[0].Value != string(long) {
+			t.Errorf("extended ID: %v, %v", got, err)
+		}
+		generate, err := osdp.GENAUTH{Algorithm: 7, KeyRef: 0x9a, Data: long}.Split(90)
+		if err != nil {
+			t.Fatal(err)
+		}
+		challenge, err := osdp.CRAUTH{Algorithm: 7, KeyRef: 0x9a, Data: long}.Split(90)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, parts := range [][]osdp.Command{generate, challenge} {
+			for _, c := range parts[:len(parts)-1] {
+				expect(t, "part", do(c), osdp.ACK{})
+			}
+			if got := whole(do(parts[len(parts)-1])); !bytes.Equal(got, append(bytes.Clone(long), parts[0].Code())) {
+				t.Errorf("answer to 0x%02x: %d bytes", parts[0].Code(), len(got))
+			}
+		}
+		expect(t, "a gap", do(generate[1]), nak(osdp.NAKRecord))
+		do(generate[0])
+		do(osdp.ABORT{})
+		expect(t, "a part after ABORT", do(generate[1]), nak(osdp.NAKRecord))
+		do(generate[0])
+		expect(t, "a part of another command", do(challenge[1]), nak(osdp.NAKRecord))
+
+		do(object) // the first part
+		pd.Present(0, bits(t))
+		if got := do(osdp.POLL{}); got.Code() != osdp.CodeRAW {
+			t.Errorf("in a long message: %v, want the card", got)
+		}
+		if got := do(osdp.POLL{}); got.Code() != osdp.CodePIVDATAR {
+			t.Errorf("after the card: %v, want the rest", got)
+		}
+	})
+}
+
+// TestPanelReceiveSize: no reply is longer than the panel said it takes.
+func TestPanelReceiveSize(t *testing.T) {
+	for _, size := range []int{0, 64, 200, 1440} {
+		synctest.Test(t, func(t *testing.T) {
+			c := secure()
+			c.SmartCards = true
+			pd, a := start(t, c)
+			pd.Insert(0, &osdptest.SmartCard{Object: func([3]byte, uint8) []byte { return make([]byte, 2000) }})
+			limit := 128
+			if size > 0 {
+				limit = size
+				expect(t, "ACURXSIZE", a.do(osdp.ACURXSIZE{Size: uint16(size)}), osdp.ACK{})
+			}
+			longest := 0
+			for c := osdp.Command(osdp.PIVDATA{}); ; c = (osdp.POLL{}) {
+				b := a.send(a.seal(c))
+				longest = max(longest, len(b)-1)
+				if r := a.open(b); r.Code() == osdp.CodeACK {
+					break
+				}
+			}
+			if longest > limit || longest < limit-16 {
+				t.Errorf("panel takes %d bytes: longest reply %d", limit, longest)
+			}
+			pd.Queue(osdp.MFGREP{Data: make([]byte, limit)})
+			expect(t, "what fits no frame", a.do(osdp.POLL{}), nak(osdp.NAKRecord))
+			expect(t, "too small", a.do(osdp.ACURXSIZE{Size: 40}), nak(osdp.NAKRecord))
+		})
+	}
+}
+
+// TestLongCommand: a frame longer than the PD's buffer was never heard.
+func TestLongCommand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pd := osdptest.NewPD(osdptest.Config{Addr: 3, OnMFG: func(osdp.MFG) osdp.Reply { return nil }, Caps: osdp.PDCAP{{Function: osdp.CapReceive, Compliance: 200}}})
+		a := newACU(serve(t, pd))
+		expect(t, "200 bytes", a.inClear(osdp.MFG{Data: make([]byte, 200-8-3)}), osdp.ACK{})
+		if got := a.send(encode(t, a.next(osdp.MFG{Data: make([]byte, 201-8-3)}))); len(got) != 0 {
+			t.Errorf("201 bytes: % x, want silence", got)
+		}
+	})
+}
+
+// TestSpeed: COMSET names what holds from then on, and the port changes when
+// the reply is out.
+func TestSpeed(t *testing.T) {
+	for _, tt := range []struct{ ask, want uint32 }{{115200, 115200}, {12345, 19200}} {
+		synctest.Test(t, func(t *testing.T) {
+			var told osdp.COM
+			pd := osdptest.NewPD(osdptest.Config{Addr: 3, Baud: 19200, OnComm: func(c osdp.COM) { told = c }})
+			a := newACU(serve(t, pd))
+			want := osdp.COM{Addr: 9, Baud: tt.want}
+			expect(t, "COMSET", a.inClear(osdp.COMSET{Addr: 9, Baud: tt.ask}), want)
+			if told != want {
+				t.Errorf("OnComm was told %v, want %v", told, want)
+			}
+		})
+	}
+}
