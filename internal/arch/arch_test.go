@@ -49,6 +49,7 @@ var may = map[string]string{
 	"internal/keyfile":          "delta",
 	"internal/program":          "",
 	"internal/readerkeys":       "osdp",
+	"internal/peer":             "osdp",
 	"packaging":                 "",
 	"cmd/latchkey-agent":        "*",
 	"cmd/latchkey-cloud":        "*",
