@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -41,6 +42,11 @@ func Load() (*Catalogue, error) {
 		}
 	}
 	return c, nil
+}
+
+// Clone returns a catalogue of the same formats, to which others can be added.
+func (c *Catalogue) Clone() *Catalogue {
+	return &Catalogue{slices.Clone(c.formats), maps.Clone(c.byName)}
 }
 
 // Add puts f into the catalogue, after those that are there. Its name and its

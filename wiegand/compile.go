@@ -233,10 +233,10 @@ func (c *compiler) checksum() {
 		return
 	}
 	whole := len(sum.Over) == 2 && sum.Over[0] >= 0 && sum.Over[1] > sum.Over[0] && sum.Over[1] <= c.f.Bits && (sum.Over[1]-sum.Over[0])%size == 0
-	if !c.check(whole, "checksum.over", "got %v, want [first, last+1] with whole groups of %d bits within %d", sum.Over, size, c.f.Bits) {
+	if !c.check(whole, "checksum.over", "got %s, want whole groups of %d bits within %d", sum.span(), size, c.f.Bits) {
 		return
 	}
-	c.check(sum.Type != "complement4" || sum.Over[1]-sum.Over[0] == size, "checksum.over", "got %v, want one group of %d bits for complement4", sum.Over, size)
+	c.check(sum.Type != "complement4" || sum.Over[1]-sum.Over[0] == size, "checksum.over", "got %s, want one group of %d bits for complement4", sum.span(), size)
 	for i := range size {
 		if !c.take(sum.At+i, "the checksum", "checksum.at") {
 			return
@@ -249,4 +249,12 @@ func (c *compiler) checksum() {
 		c.check(pa.Bit < sum.Over[0] || pa.Bit >= sum.Over[1], "checksum.over", "covers the parity at bit %d, which is set after it", pa.Bit)
 	}
 	c.p.sum = sum
+}
+
+// span is what the checksum covers, for people.
+func (c *Checksum) span() string {
+	if len(c.Over) != 2 {
+		return fmt.Sprintf("%d numbers", len(c.Over))
+	}
+	return fmt.Sprintf("bits %d to %d", c.Over[0], c.Over[1]-1)
 }

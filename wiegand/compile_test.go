@@ -114,6 +114,29 @@ func TestFormatFaults(t *testing.T) {
 	}
 }
 
+func TestChecksumFaults(t *testing.T) {
+	for _, tt := range []struct {
+		sum  Checksum
+		want Fault
+	}{
+		{Checksum{Type: "xor8", Over: []int{0, 12}, At: 16}, Fault{"checksum.over", "got bits 0 to 11, want whole groups of 8 bits within 24"}},
+		{Checksum{Type: "xor8", At: 16}, Fault{"checksum.over", "got 0 numbers, want whole groups of 8 bits within 24"}},
+		{Checksum{Type: "complement4", Over: []int{0, 8}, At: 16}, Fault{"checksum.over", "got bits 0 to 7, want one group of 4 bits for complement4"}},
+		{Checksum{Type: "xor4", Over: []int{0, 20}, At: 16}, Fault{"checksum.at", "bit 16 is one that it covers"}},
+		{Checksum{Type: "xor4", Over: []int{0, 16}, At: 12}, Fault{"checksum.at", "bit 12 belongs to field card already"}},
+		{Checksum{Type: "xor4", Over: []int{16, 24}, At: 12}, Fault{"checksum.over", "covers the parity at bit 23, which is set after it"}},
+	} {
+		fields := map[string]Field{"card": {Length: 12}}
+		if strings.Contains(tt.want.Text, "belongs") {
+			fields["card"] = Field{Length: 13}
+		}
+		_, err := NewFormat(Format{Name: "SUM24", Bits: 24, Fields: fields, Parity: []Parity{{Bit: 23, Type: "even"}}, Checksum: &tt.sum})
+		if e, ok := errors.AsType[*FormatError](err); !ok || !slices.Equal(e.Faults, []Fault{tt.want}) {
+			t.Errorf("%+v: got %v, want %v", tt.sum, err, tt.want)
+		}
+	}
+}
+
 // A caller's description stays as it was.
 func TestNewFormatCopies(t *testing.T) {
 	given := Format{Name: "SITE8", Bits: 8, Fields: map[string]Field{"card": {Start: 0, Length: 8}}}

@@ -71,6 +71,14 @@ func (p *program) setParity(w *words) {
 	}
 }
 
+// mendParity sets the parity bits anew, whatever they were.
+func (p *program) mendParity(w *words) {
+	for i := range p.parity {
+		w[p.parity[i].bit/64] &^= 1 << (63 - p.parity[i].bit%64)
+	}
+	p.setParity(w)
+}
+
 // sound reports that no check fails and no field is past its limit. Bits
 // outside all fields are no check: spare says whether one is set.
 func (p *program) sound(w *words) (ok, spare bool) {
