@@ -11,6 +11,7 @@ const (
 	Granted        Reason = "granted"
 	UnknownCard    Reason = "unknown card"
 	WrongFormat    Reason = "wrong format"
+	WrongFacility  Reason = "wrong facility"
 	CardNotActive  Reason = "card not active"
 	PersonInactive Reason = "person inactive"
 	NoGroup        Reason = "no group for this door"

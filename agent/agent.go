@@ -21,7 +21,6 @@ import (
 	"latchkey/cache"
 	"latchkey/controller"
 	"latchkey/delta"
-	"latchkey/wiegand"
 )
 
 // Software is what the agent calls itself to the cloud and on its page.
@@ -42,7 +41,7 @@ type Options struct {
 	Events   *cache.Events
 	Link     Link
 	Drivers  []controller.Driver // with different names
-	Formats  []*wiegand.Format   // the site's formats, in the site's order; none is any
+	Cards    Cards               // what the site makes of cards; the zero Cards takes any as it is
 	Log      *slog.Logger        // nil discards
 	Registry prometheus.Registerer
 	// Notify tells the service manager "READY=1" once all tasks run,
@@ -107,7 +106,7 @@ func New(o Options) (*Agent, error) {
 	if a.m, err = newMetrics(registry, &collector{a}); err != nil {
 		return nil, fmt.Errorf("agent: metrics: %w", err)
 	}
-	a.doors = newDoors(a.cache, a.events, o.Formats, a.drivers, a.clock, a.log, a.m)
+	a.doors = newDoors(a.cache, a.events, o.Cards, a.drivers, a.clock, a.log, a.m)
 	a.stream = newStream(a.cache, a.events, a.link, a.clock, a.log, a.m, a.act)
 	return a, nil
 }

@@ -22,10 +22,12 @@ type Config struct {
 	StateDir string         `yaml:"state_dir"` // cache.db, events.db and their key
 	Cloud    CloudConfig    `yaml:"cloud"`
 	Status   StatusConfig   `yaml:"status"`
-	Formats  []string       `yaml:"formats"` // Wiegand formats in use, the likeliest first
+	Formats  []FormatConfig `yaml:"formats"` // card formats in use, the likeliest first
 	Log      LogConfig      `yaml:"log"`
 	OSDP     []OSDPConfig   `yaml:"osdp"`
 	Serial   []SerialConfig `yaml:"serial"`
+
+	CustomFormats []CustomFormat `yaml:"custom_formats"`
 }
 
 // A CloudConfig says how to reach the cloud and whom to believe.
@@ -83,6 +85,10 @@ type OSDPReader struct {
 	Exit    *uint8 `yaml:"exit"`    // input of the exit button, from 0; none if absent
 	// ContactInverted is for a contact that is active while the door is shut.
 	ContactInverted bool `yaml:"contact_inverted"`
+	// ReversedBytes is for a reader that sends cards with their bytes in the
+	// other order, as some do with serial numbers. Cards that are no whole number
+	// of bytes stay as they are.
+	ReversedBytes bool `yaml:"reversed_bytes"`
 	// Security is SecurityRequireSCBK (empty is that) or SecurityAllowClear. The
 	// heads of one PD share it, as they share its address.
 	Security string `yaml:"security"`
@@ -191,7 +197,7 @@ func (c *Config) defaults() {
 // Check lists everything wrong with c, in no order. It looks at nothing
 // outside c: files and ports are doctor's business.
 func (c *Config) Check(formats *wiegand.Catalogue) []Problem {
-	k := &checker{ports: map[string]string{}, names: map[string]string{}, readers: map[string]string{}, doors: map[string]string{}}
+	k := &checker{ports: map[string]string{}, names: map[string]string{}, readers: map[string]string{}, doors: map[string]string{}, formats: map[string]string{}}
 	k.check(c.Site != "", "site", "is missing: want the site's id in the cloud")
 	k.check(c.Site == "" || delta.CheckSite(c.Site) == nil, "site", "%q: want 1 to 32 of a-z, 0-9 and -, and not cloud", c.Site)
 	k.check(c.StateDir != "", "state_dir", "is missing: want the folder that keeps this site's data")
@@ -201,9 +207,9 @@ func (c *Config) Check(formats *wiegand.Catalogue) []Problem {
 		k.check(err == nil, "status.listen", "%q: want host:port", c.Status.Listen)
 	}
 	k.check(slices.Contains([]string{"", "debug", "info", "warn", "error"}, c.Log.Level), "log.level", "%q: want debug, info, warn or error", c.Log.Level)
-	for i, f := range c.Formats {
-		_, ok := formats.Lookup(f)
-		k.check(ok, fmt.Sprintf("formats[%d]", i), "%q is no card format%s", f, meant(f, formats))
+	formats = k.custom(c.CustomFormats, formats)
+	for i := range c.Formats {
+		k.format(fmt.Sprintf("formats[%d]", i), &c.Formats[i], formats)
 	}
 	for i := range c.OSDP {
 		k.osdp(fmt.Sprintf("osdp[%d]", i), &c.OSDP[i])
@@ -214,28 +220,21 @@ func (c *Config) Check(formats *wiegand.Catalogue) []Problem {
 	return k.problems
 }
 
-// meant says which format was probably meant.
-func meant(name string, formats *wiegand.Catalogue) string {
-	var names []string
-	for _, f := range formats.Formats() {
-		names = append(names, f.Name)
-	}
-	if s := nearest(strings.ToUpper(name), names); s != "" {
-		return fmt.Sprintf("; did you mean %q?", s)
-	}
-	return "; `latchkey-agent card formats` lists them"
-}
-
 // A checker collects problems; its maps say what was met where.
 type checker struct {
-	problems                     []Problem
-	ports, names, readers, doors map[string]string
+	problems []Problem
+
+	ports, names, readers, doors, formats map[string]string
+
+	faulty []string // names of custom formats that have problems, in lower case
 }
 
-func (k *checker) check(ok bool, path, format string, args ...any) {
+// check tells of a problem unless ok, and returns ok.
+func (k *checker) check(ok bool, path, format string, args ...any) bool {
 	if !ok {
 		k.problems = append(k.problems, Problem{path, fmt.Sprintf(format, args...)})
 	}
+	return ok
 }
 
 // once says that value may stand in one place only.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -65,6 +66,46 @@ func TestDefaults(t *testing.T) {
 	}
 	if r := c.OSDP[0].Readers[0]; r.Contact == nil || *r.Contact != 0 || r.Exit != nil {
 		t.Errorf("contact %v, exit %v: want input 0 and none", r.Contact, r.Exit)
+	}
+}
+
+// What the site file says of cards is what the site makes of cards.
+func TestCardsOfTheSiteFile(t *testing.T) {
+	formats := must(wiegand.Load())
+	c, err := ParseConfig("site.yaml", must(os.ReadFile("testdata/good.yaml")), formats)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cards, err := c.Cards(formats)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, u := range cards.Uses {
+		names = append(names, u.Format.Name)
+	}
+	if want := []string{"H10302", "H10301", "CSN32", "ACME40"}; !slices.Equal(names, want) {
+		t.Fatalf("formats %v, want %v", names, want)
+	}
+	if u := cards.Uses[1]; !slices.Equal(u.Facilities, []uint64{12, 255}) || !u.IgnoreParity || u.ReversedBytes {
+		t.Errorf("H10301 is used as %+v", u)
+	}
+	if !cards.Uses[2].ReversedBytes || !slices.Equal(cards.Reversed, []string{"front-in"}) {
+		t.Errorf("reversed: format %v, readers %v", cards.Uses[2].ReversedBytes, cards.Reversed)
+	}
+	if _, ok := formats.Lookup("ACME40"); ok {
+		t.Error("the catalogue that was given has a format more")
+	}
+	acme, ok := cards.Catalogue.Lookup("acme")
+	if !ok || acme.Status != wiegand.StatusCustom || acme.Description != "ACME's doors of 1998" || len(cards.Catalogue.Formats()) != 68 {
+		t.Fatalf("the site's own format: %+v", acme)
+	}
+	b, err := acme.Encode(map[string]uint64{"facility": 1, "card": 40000, "issue": 2, "serial": 9})
+	if err != nil || b.Text() != "40:00CE2033DD" {
+		t.Errorf("a card of it: %s, %v", b.Text(), err)
+	}
+	if _, err := acme.Encode(map[string]uint64{"facility": 1, "card": 40001, "issue": 2, "serial": 9}); !errors.Is(err, wiegand.ErrRange) {
+		t.Errorf("a number past its limit: %v", err)
 	}
 }
 

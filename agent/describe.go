@@ -8,7 +8,6 @@ import (
 
 	"latchkey/access"
 	"latchkey/controller"
-	"latchkey/wiegand"
 )
 
 const maxText = 512 // bytes of an event's text
@@ -26,30 +25,28 @@ func (d *doors) describe(drv controller.Driver, e controller.Event) access.Event
 	if ev.Kind == access.EventDoorOpened && e.Device == nil && d.forced(e.Door) {
 		ev.Kind = access.EventDoorForced
 	}
-	switch {
+	switch seen := d.see(e.Reader, e.Bits); {
 	case e.Bits.Len() > 0:
 		d.cache.View(func(x *access.Index) {
-			if c, ok := x.Lookup(e.Bits); ok {
+			if c, ok := x.Lookup(seen.bits); ok {
 				ev.Person, ev.Credential, ev.Card = c.Person, c.ID, access.MaskCard(c)
 			}
 		})
-		ev.Card = cmp.Or(ev.Card, maskUnknown(d.formats, e.Bits))
+		ev.Card = cmp.Or(ev.Card, seen.mask())
 	case e.Digits != "":
 		ev.Card = "keypad"
 	}
 	return ev
 }
 
-// maskUnknown describes a card that the site does not hold, as far as the
-// site's own formats read it: an installer must be able to tell which card it
-// was, and nobody must be able to copy it.
-func maskUnknown(formats []*wiegand.Format, b wiegand.Bits) string {
-	for _, c := range wiegand.Candidates(formats, b) {
-		if n, ok := c.Fields["card"]; ok {
-			return access.MaskCard(access.Credential{Technology: access.TechCard, Format: c.Format.Name, Bits: b, Number: n})
-		}
+// mask describes a card that the site does not hold, as far as the site's own
+// formats read it: an installer must be able to tell which card it was, and
+// nobody must be able to copy it.
+func (s sighting) mask() string {
+	if n, ok := s.match.Fields["card"]; ok {
+		return access.MaskCard(access.Credential{Technology: access.TechCard, Format: s.match.Format.Name, Bits: s.bits, Number: n})
 	}
-	return fmt.Sprintf("%d bits", b.Len())
+	return fmt.Sprintf("%d bits", s.bits.Len())
 }
 
 // kindOf says what the site calls what drivers report.

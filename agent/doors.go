@@ -16,7 +16,6 @@ import (
 	"latchkey/cache"
 	"latchkey/controller"
 	"latchkey/delta"
-	"latchkey/wiegand"
 )
 
 const (
@@ -33,7 +32,7 @@ const (
 type doors struct {
 	cache   *cache.DB
 	events  *cache.Events
-	formats []*wiegand.Format
+	cards   Cards
 	drivers []controller.Driver
 	clock   *clock
 	log     *slog.Logger
@@ -41,6 +40,7 @@ type doors struct {
 	append  func(context.Context, access.Event) (access.Event, error) // to the event store
 
 	unaudited atomic.Uint64 // doors that opened before their event was on disk
+	badParity atomic.Uint64 // cards taken in spite of their parity
 	overflow  atomic.Uint64 // events dropped because their reader's queue was full
 
 	group sync.WaitGroup // the readers' goroutines, and events on their way to the disk
@@ -50,9 +50,9 @@ type doors struct {
 	contacts map[string]*contact              // by door
 }
 
-func newDoors(db *cache.DB, events *cache.Events, formats []*wiegand.Format, drivers []controller.Driver, c *clock, log *slog.Logger, m *metrics) *doors {
+func newDoors(db *cache.DB, events *cache.Events, cards Cards, drivers []controller.Driver, c *clock, log *slog.Logger, m *metrics) *doors {
 	return &doors{
-		cache: db, events: events, formats: formats, drivers: drivers, clock: c, log: log, m: m, append: events.Append,
+		cache: db, events: events, cards: cards, drivers: drivers, clock: c, log: log, m: m, append: events.Append,
 		queues: map[string]chan controller.Event{}, contacts: map[string]*contact{},
 	}
 }
@@ -133,9 +133,11 @@ func (d *doors) refuse(ctx context.Context, drv controller.Driver, e controller.
 // event comes to the disk when the disk can.
 func (d *doors) card(ctx context.Context, drv controller.Driver, e controller.Event) {
 	start := time.Now()
-	dec := d.decide(e.Door, e.Bits)
+	seen := d.see(e.Reader, e.Bits)
+	dec := d.decide(e.Door, seen)
 	d.m.decision.Observe(time.Since(start).Seconds())
 	d.m.decided(dec.Granted)
+	d.noteParity(ctx, seen, e)
 	ev := d.describe(drv, e)
 	ev.DecidedBy = access.ByAgent
 	ev.Granted, ev.Reason = dec.Granted, dec.Reason
@@ -190,15 +192,11 @@ func (d *doors) open(ctx context.Context, drv controller.Driver, e controller.Ev
 	})
 }
 
-// decide asks the index. A card that nobody knows and that fits none of the
-// site's formats is told apart from a stranger's card.
-func (d *doors) decide(door string, b wiegand.Bits) (dec access.Decision) {
+// decide asks the index about a card as the site reads it.
+func (d *doors) decide(door string, s sighting) (dec access.Decision) {
 	at := d.clock.now()
-	d.cache.View(func(x *access.Index) { dec = x.Decide(access.Query{Door: door, Bits: b, At: at}) })
-	if dec.Reason == access.UnknownCard && b.Len() > 0 && len(d.formats) > 0 && len(wiegand.Candidates(d.formats, b)) == 0 {
-		dec.Reason = access.WrongFormat
-	}
-	return dec
+	d.cache.View(func(x *access.Index) { dec = x.Decide(access.Query{Door: door, Bits: s.bits, At: at}) })
+	return s.judge(dec)
 }
 
 // probe takes the way of a decision without a card.

@@ -93,6 +93,7 @@ var (
 	descLost        = desc{"latchkey_events_lost_total", "Events that could not be kept; a gap event tells of them.", nil}
 	descUnaudited   = desc{"latchkey_unaudited_openings_total", "Doors that opened before their event was on disk.", nil}
 	descOverflow    = desc{"latchkey_reader_overflow_total", "Events dropped because a reader sent faster than its door works.", nil}
+	descBadParity   = desc{"latchkey_cards_parity_ignored_total", "Cards that were taken in spite of their parity, as the site file asks.", nil}
 	descController  = desc{"latchkey_controller_online", "1 while the controller or line answers.", byController}
 	descMatch       = desc{"latchkey_controller_table_match", "1 while the controller's table was read back equal to the wanted one.", byController}
 	descBehind      = desc{"latchkey_controller_behind_changes", "Changes that the controller is not proven to hold.", byController}
@@ -108,7 +109,7 @@ var (
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []desc{
 		descBuild, descCloud, descBeat, descClock, descLag, descSeq, descRefused, descForks, descBadSnaps, descReady, descCredentials,
-		descQuarantined, descBlocked, descCacheBytes, descEventBytes, descUnsent, descWaiting, descLost, descUnaudited, descOverflow,
+		descQuarantined, descBlocked, descCacheBytes, descEventBytes, descUnsent, descWaiting, descLost, descUnaudited, descOverflow, descBadParity,
 		descController, descMatch, descBehind, descCannotHold, descReader, descSecure, descTamper, descRetries, descCRC, descNaks,
 	} {
 		ch <- d.desc()
@@ -149,6 +150,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	count(descLost, events.Lost)
 	count(descUnaudited, c.a.doors.unaudited.Load())
 	count(descOverflow, c.a.doors.overflow.Load())
+	count(descBadParity, c.a.doors.badParity.Load())
 
 	for _, d := range c.a.drivers {
 		st := d.Status()

@@ -25,7 +25,7 @@ func TestMetrics(t *testing.T) {
 		reg := prometheus.NewPedanticRegistry()
 		door := &lock{name: "bus-1", door: front, table: &controller.TableStatus{Wanted: 2, Held: 1, Behind: 1}}
 		a := must(New(Options{Site: "hq", Cache: db, Events: events, Link: &wire{in: make(chan Inbound)}, Registry: reg,
-			Drivers: drivers(door), Formats: []*wiegand.Format{h10301()}}))
+			Drivers: drivers(door), Cards: Cards{Uses: []wiegand.Use{{Format: h10301()}}}}))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- a.Run(ctx) }()

@@ -81,8 +81,12 @@ func (d *strictDecoder) decode(n ast.Node, v reflect.Value, path string) {
 	switch {
 	case v.Type() == reflect.TypeFor[time.Duration]():
 		d.duration(n, v, path)
+	case v.Kind() == reflect.Struct && isScalar(n) && shortField(v.Type()) >= 0:
+		d.scalar(n, v.Field(shortField(v.Type())), path)
 	case v.Kind() == reflect.Struct:
 		d.mapping(n, v, path)
+	case v.Kind() == reflect.Map:
+		d.dictionary(n, v, path)
 	case v.Kind() == reflect.Slice:
 		d.sequence(n, v, path)
 	default:
@@ -90,14 +94,55 @@ func (d *strictDecoder) decode(n ast.Node, v reflect.Value, path string) {
 	}
 }
 
-func (d *strictDecoder) mapping(n ast.Node, v reflect.Value, path string) {
-	var values []*ast.MappingValueNode
+// isScalar reports that n is one value.
+func isScalar(n ast.Node) bool {
+	_, ok := n.(ast.ScalarNode)
+	return ok
+}
+
+// shortField is the field of a struct that a single value in place of a mapping
+// stands for: the one with the tag short:"true"; -1 if there is none.
+func shortField(t reflect.Type) int {
+	for i := range t.NumField() {
+		if t.Field(i).Tag.Get("short") == "true" {
+			return i
+		}
+	}
+	return -1
+}
+
+// pairs are the keys and values of a mapping.
+func pairs(n ast.Node) (values []*ast.MappingValueNode, ok bool) {
 	switch n := n.(type) {
 	case *ast.MappingNode:
-		values = n.Values
+		return n.Values, true
 	case *ast.MappingValueNode:
-		values = []*ast.MappingValueNode{n}
-	default:
+		return []*ast.MappingValueNode{n}, true
+	}
+	return nil, false
+}
+
+// dictionary reads a mapping whose keys are names that the file gives.
+func (d *strictDecoder) dictionary(n ast.Node, v reflect.Value, path string) {
+	values, ok := pairs(n)
+	if !ok {
+		d.wrong(path, "%s: want a mapping of names", describe(n))
+		return
+	}
+	v.Set(reflect.MakeMap(v.Type()))
+	for _, kv := range values {
+		key := kv.Key.GetToken().Value
+		at := join(path, key)
+		d.places[at] = placeOf(kv.Key.GetToken())
+		e := reflect.New(v.Type().Elem()).Elem()
+		d.decode(kv.Value, e, at)
+		v.SetMapIndex(reflect.ValueOf(key), e)
+	}
+}
+
+func (d *strictDecoder) mapping(n ast.Node, v reflect.Value, path string) {
+	values, ok := pairs(n)
+	if !ok {
 		d.wrong(path, "%s: want a mapping of %s", describe(n), strings.Join(keysOf(v.Type()), ", "))
 		return
 	}
@@ -158,6 +203,13 @@ func (d *strictDecoder) scalar(n ast.Node, v reflect.Value, path string) {
 			return
 		}
 		v.SetBool(b)
+	case reflect.Uint64:
+		i, err := strconv.ParseUint(n.GetToken().Value, 0, 64)
+		if err != nil {
+			d.wrong(path, "%s: want a whole number, 0 or more", describe(n))
+			return
+		}
+		v.SetUint(i)
 	case reflect.Int, reflect.Uint8:
 		i, err := strconv.ParseInt(n.GetToken().Value, 0, 64)
 		switch {

@@ -260,10 +260,16 @@ func (l *lock) happens(e controller.Event) error {
 // opens holds card i to the reader, and reports whether the door opened.
 func (l *lock) opens(t *testing.T, i int) bool {
 	t.Helper()
+	return l.opensFor(t, card(i))
+}
+
+// opensFor is opens for any card.
+func (l *lock) opensFor(t *testing.T, b wiegand.Bits) bool {
+	t.Helper()
 	l.mu.Lock()
 	before := len(l.opened)
 	l.mu.Unlock()
-	if err := l.happens(controller.Event{Kind: controller.CardRead, Bits: card(i)}); err != nil {
+	if err := l.happens(controller.Event{Kind: controller.CardRead, Bits: b}); err != nil {
 		t.Fatal(err)
 	}
 	synctest.Wait()
@@ -283,6 +289,7 @@ type site struct {
 	db     *cache.DB
 	events *cache.Events
 	log    *bytes.Buffer
+	cards  Cards // what the site makes of cards: H10301 and no other
 	nonce  string
 	notes  []string // to the service manager
 
@@ -312,6 +319,7 @@ var cacheKey = bytes.Repeat([]byte{7}, cache.KeySize)
 func start(t *testing.T, dir string, with ...func(*site)) *site {
 	t.Helper()
 	s := &site{t: t, dir: dir, wire: &wire{in: make(chan Inbound)}, lock: &lock{name: "bus-1", door: front}, log: new(bytes.Buffer)}
+	s.cards.Uses = []wiegand.Use{{Format: h10301()}}
 	log := slog.New(slog.NewTextHandler(s.log, nil))
 	opts := cache.Options{Dir: dir, Key: cacheKey, Log: log}
 	if len(must(os.ReadDir(dir))) == 0 {
@@ -327,7 +335,7 @@ func start(t *testing.T, dir string, with ...func(*site)) *site {
 	}
 	s.agent = must(New(Options{
 		Site: "hq", Cache: s.db, Events: s.events, Link: s.wire, Drivers: []controller.Driver{s.lock},
-		Formats: []*wiegand.Format{h10301()}, Log: log, Notify: func(state string) { s.notes = append(s.notes, state) },
+		Cards: s.cards, Log: log, Notify: func(state string) { s.notes = append(s.notes, state) },
 	}))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)

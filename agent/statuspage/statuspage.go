@@ -302,6 +302,8 @@ func reason(r access.Reason) string {
 		return "Nobody at this site has this card. Check the card number in the directory."
 	case access.WrongFormat:
 		return "The card's format is not one of this site's. Ask the installer."
+	case access.WrongFacility:
+		return "The card is of a facility that this site does not take. Ask the installer."
 	case access.CardNotActive:
 		return "The card is suspended or not issued yet."
 	case access.PersonInactive:

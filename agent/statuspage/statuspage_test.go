@@ -279,7 +279,7 @@ func TestReady(t *testing.T) {
 // Each reason and kind of event has words of its own.
 func TestWords(t *testing.T) {
 	for _, r := range []access.Reason{
-		access.UnknownCard, access.WrongFormat, access.CardNotActive, access.PersonInactive, access.NoGroup, access.OutsideHours, access.NotYetValid, access.Expired,
+		access.UnknownCard, access.WrongFormat, access.WrongFacility, access.CardNotActive, access.PersonInactive, access.NoGroup, access.OutsideHours, access.NotYetValid, access.Expired,
 		access.Lockdown, access.WrongDoorKind, access.UnknownDoor, access.NoData, access.StaleData, access.Blocked, access.Fault,
 	} {
 		if got := why(access.Event{Kind: access.EventAccess, Reason: r}); got == string(r) || !strings.HasSuffix(got, ".") {

@@ -37,6 +37,10 @@ import (
 // Run works the site of cfg until ctx ends. Logs go to w.
 func Run(ctx context.Context, cfg *agent.Config, formats *wiegand.Catalogue, w io.Writer) (err error) {
 	log := logger(cfg, w)
+	cards, err := cfg.Cards(formats)
+	if err != nil {
+		return err
+	}
 	link, err := newLink(cfg, log)
 	if err != nil {
 		return err
@@ -73,11 +77,12 @@ func Run(ctx context.Context, cfg *agent.Config, formats *wiegand.Catalogue, w i
 		return err
 	}
 	wants := newWants(db)
+	wants.cards = cards
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	site, err := agent.New(agent.Options{
 		Site: cfg.Site, Name: cfg.Name, Cache: db, Events: events, Link: siteLink{link}, Drivers: newDrivers(cfg, db, keys, wants, log),
-		Formats: chosen(cfg, formats), Log: log, Registry: reg, Notify: func(s string) { notify(log, s) },
+		Cards: cards, Log: log, Registry: reg, Notify: func(s string) { notify(log, s) },
 	})
 	if err != nil {
 		return err
@@ -122,17 +127,6 @@ func notify(log *slog.Logger, state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
 		log.Warn("service manager not told", "state", state, "err", err)
 	}
-}
-
-// chosen are the formats that the site uses, in its order. Where the site file
-// names none, no card has a wrong format, and unknown cards go without a number.
-func chosen(cfg *agent.Config, cat *wiegand.Catalogue) (list []*wiegand.Format) {
-	for _, name := range cfg.Formats {
-		if f, ok := cat.Lookup(name); ok {
-			list = append(list, f)
-		}
-	}
-	return list
 }
 
 // siteLink is the uplink as the agent wants it.

@@ -115,6 +115,40 @@ func TestWantedIsWhatTheDoorsNeed(t *testing.T) {
 	}
 }
 
+// A controller decides by itself, so a card of another facility must not be in
+// its table.
+func TestControllersGetNoForeignFacility(t *testing.T) {
+	db := open(t)
+	format, ok := must(wiegand.Load()).Lookup("H10301")
+	if !ok {
+		t.Fatal("no format H10301")
+	}
+	records := []access.Record{
+		access.Door{ID: "dock", Kind: access.DoorKindDoor}, access.Group{ID: "staff"}, access.Grant{Group: "staff", Door: "dock"},
+		access.Person{ID: "ann", State: access.StateActive, Kind: access.KindFull}, access.Membership{Person: "ann", Group: "staff"},
+		access.Credential{ID: "raw", Person: "ann", Technology: access.TechCard, Bits: must(wiegand.ParseBits("27:1")), Status: access.CredentialActive},
+	}
+	for facility := range uint64(4) {
+		bits := must(format.Encode(map[string]uint64{"facility": facility, "card": 7}))
+		records = append(records, access.Credential{ID: fmt.Sprint("f", facility), Person: "ann", Technology: access.TechCard, Bits: bits, Status: access.CredentialActive})
+	}
+	swapIn(t, db, records)
+	w := newWants(db)
+	ids := func() (ids []string) {
+		for _, e := range w.wanted([]string{"dock"}).Entitlements {
+			ids = append(ids, e.Credential.ID)
+		}
+		return ids
+	}
+	if got := ids(); len(got) != 5 {
+		t.Errorf("any facility: %v, want 5 cards", got)
+	}
+	w.cards.Uses = []wiegand.Use{{Format: format, Facilities: []uint64{1, 3}}}
+	if got, want := ids(), []string{"f1", "f3", "raw"}; !slices.Equal(got, want) {
+		t.Errorf("facilities 1 and 3: %v, want %v", got, want)
+	}
+}
+
 // A machine that starts in 1970 must not leave a door unlocked whose time was
 // up before: modes are held against the agent's clock, which knows better.
 func TestModesEndByTheAgentsClock(t *testing.T) {

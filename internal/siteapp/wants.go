@@ -3,10 +3,12 @@ package siteapp
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"latchkey/access"
+	"latchkey/agent"
 	"latchkey/cache"
 	"latchkey/controller"
 	"latchkey/delta"
@@ -30,6 +32,7 @@ type wants struct {
 	db    *cache.DB
 	doors []string         // of all table controllers; set before run
 	now   func() time.Time // the clock that decisions are held against; set before run
+	cards agent.Cards      // what the site makes of cards; set before run
 
 	working sync.Mutex // one driver at a time walks the index
 
@@ -128,9 +131,18 @@ func (w *wants) wanted(doors []string) (wanted controller.Wanted) {
 		wanted.Postures = postures(x, doors, at)
 	})
 	if wanted.Ready {
-		wanted.Entitlements = roster.Entitlements()
+		wanted.Entitlements = w.ofSite(roster.Entitlements())
 	}
 	return wanted
+}
+
+// ofSite leaves out cards of facilities that the site does not take.
+func (w *wants) ofSite(all []access.Entitlement) []access.Entitlement {
+	refuses := w.cards.Refusal()
+	if refuses == nil {
+		return all
+	}
+	return slices.DeleteFunc(all, func(e access.Entitlement) bool { return refuses(e.Credential.Bits) })
 }
 
 // modes are those of all table controllers' doors now.
