@@ -59,17 +59,9 @@ const (
 	FTMalformed    = -3 // the file is bad
 )
 
-// statusText words a status for people.
-func statusText(status int16) string {
+// failureText words the status of a transfer that failed for people.
+func failureText(status int16) string {
 	switch status {
-	case FTOK:
-		return "go on"
-	case FTProcessed:
-		return "processed"
-	case FTRebooting:
-		return "rebooting"
-	case FTFinishing:
-		return "finishing"
 	case FTAbort:
 		return "the PD gives up"
 	case FTUnrecognised:

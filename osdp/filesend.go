@@ -33,7 +33,7 @@ type FileError struct {
 }
 
 func (e *FileError) Error() string {
-	return fmt.Sprintf("osdp: file failed at %d of %d bytes: %s", e.At, e.Total, statusText(e.Status))
+	return fmt.Sprintf("osdp: file failed at %d of %d bytes: %s", e.At, e.Total, failureText(e.Status))
 }
 
 // A FileState says where a transfer stands.
@@ -90,7 +90,7 @@ type Sender struct {
 	early     bool
 
 	sent      int // offset of the first byte that is not confirmed
-	inFlight  int // bytes of the fragment that waits for its answer
+	inFlight  int // bytes of the fragment that waits for its answer, if any
 	awaits    bool
 	begun     bool // a fragment has gone out
 	clear     bool // the PD left the secure channel for the rest
@@ -203,7 +203,7 @@ func (s *Sender) refused(reply Reply) {
 }
 
 func (s *Sender) status(now time.Time, r FTSTAT) {
-	if s.awaits && r.Status >= FTOK {
+	if r.Status >= FTOK {
 		s.sent += s.inFlight
 	}
 	s.awaits, s.inFlight = false, 0

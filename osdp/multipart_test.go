@@ -127,6 +127,21 @@ func TestAssemblerRules(t *testing.T) {
 	}
 }
 
+// TestAssemblerForgets: what is forgotten is gone from memory too.
+func TestAssemblerForgets(t *testing.T) {
+	a := osdp.NewAssembler(9)
+	if _, err := a.Add(osdp.Part{Total: 9, Length: 3}, []byte("key")); err != nil {
+		t.Fatal(err)
+	}
+	m := a.Message()
+	if _, err := a.Add(osdp.Part{Total: 9, Offset: 7, Length: 1}, []byte("x")); !errors.Is(err, osdp.ErrPart) {
+		t.Errorf("a gap: %v, want ErrPart", err)
+	}
+	if !bytes.Equal(m, make([]byte, 3)) {
+		t.Errorf("%q is still there", m)
+	}
+}
+
 // TestSplitMessages cuts each kind of multi-part message as recorded ones were.
 func TestSplitMessages(t *testing.T) {
 	data := []byte("0123456789")
