@@ -15,11 +15,12 @@ type channel struct {
 	install   bool      // SCBK-D is served too
 	handshake *osdp.PDHandshake
 	session   *osdp.Session
+	left      bool    // the file under way goes on outside of the session
 	rndB      [8]byte // of the last handshake
 }
 
 // end forgets session and handshake.
-func (c *channel) end() { c.session, c.handshake = nil, nil }
+func (c *channel) end() { c.session, c.handshake, c.left = nil, nil, false }
 
 // sealed says whether f claims to belong to a session.
 func sealed(f osdp.Frame) bool { return f.SCBType >= osdp.SCS15 && f.SCBType <= osdp.SCS18 }
@@ -27,11 +28,13 @@ func sealed(f osdp.Frame) bool { return f.SCBType >= osdp.SCS15 && f.SCBType <= 
 // inSession takes a frame while a session stands. What nothing proves does not
 // change the session, but for two things: a CHLNG that a new one begins with,
 // and a command in the clear, by which the panel shows that it has none
-// (OSDP v2.2 annex D.1.4).
+// (OSDP v2.2 annex D.1.4). A file goes on in the clear if the PD said so.
 func (e *engine) inSession(now time.Time, f osdp.Frame) (a answer, taken bool) {
 	switch {
 	case sealed(f):
 		return e.open(now, f)
+	case f.SCBType == 0 && e.left && f.Code == osdp.CodeFILETRANSFER && !e.cfg.RequireSecure && !e.jumps(f):
+		return e.clear(f, e.carryOut(now, f.Code, f.Data)), true
 	case f.SCBType == 0:
 		e.stats.Clear++
 		e.end()

@@ -26,12 +26,13 @@ func secure() osdptest.Config {
 // An acu is a panel written by hand that has a secure channel to one PD.
 type acu struct {
 	*panel
+	addr    uint8
 	seq     uint8
 	rand    *rand.ChaCha8
 	session *osdp.Session
 }
 
-func newACU(p *panel) *acu { return &acu{panel: p, rand: rand.NewChaCha8([32]byte{1})} }
+func newACU(p *panel) *acu { return &acu{panel: p, addr: 3, rand: rand.NewChaCha8([32]byte{1})} }
 
 // next is the frame that carries c next, in the clear.
 func (a *acu) next(c osdp.Command) osdp.Frame {
@@ -40,7 +41,7 @@ func (a *acu) next(c osdp.Command) osdp.Frame {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	f := osdp.Frame{Addr: 3, Seq: a.seq, Code: c.Code(), Data: data}
+	f := osdp.Frame{Addr: a.addr, Seq: a.seq, Code: c.Code(), Data: data}
 	a.seq = a.seq%3 + 1
 	return f
 }

@@ -179,6 +179,9 @@ func (e *engine) carryOut(now time.Time, code byte, data []byte) osdp.Reply {
 		if r.Code() == osdp.CodeACK {
 			e.most = min(int(c.Size), osdp.MaxFrame)
 		}
+	case osdp.FILETRANSFER:
+		status, ok := r.(osdp.FTSTAT)
+		e.left = ok && e.session != nil && status.Action&osdp.FTLeaveSC != 0 && (status.Status == osdp.FTOK || status.Status == osdp.FTFinishing)
 	case osdp.COMSET:
 		if com, ok := r.(osdp.COM); ok {
 			e.addr = com.Addr

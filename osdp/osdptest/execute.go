@@ -99,6 +99,8 @@ func (p *PD) knows(code byte) bool {
 		return p.cfg.OnBioMatch != nil
 	case osdp.CodeMFG:
 		return p.cfg.OnMFG != nil
+	case osdp.CodeFILETRANSFER:
+		return p.cfg.Files != nil
 	case osdp.CodeTDSET:
 		return p.cfg.OnClock != nil
 	case osdp.CodeXWR, osdp.CodePIVDATA, osdp.CodeGENAUTH, osdp.CodeCRAUTH:

@@ -143,15 +143,35 @@ func (p *PD) tell(l Lie, now time.Time, f osdp.Frame) []sending {
 	if l == Reset {
 		p.restart()
 	}
-	out := e.spoil(l, wire(f), a)
-	if a.code == osdp.CodeCOM && !a.repeat && len(out) > 0 {
-		com := osdp.ParseReply(a.code, a.data).(osdp.COM)
-		out[len(out)-1].then = func() { p.commChanged(com) }
+	return p.follow(e.spoil(l, wire(f), a), a)
+}
+
+// follow lets what a reply announces happen once it has gone out: another
+// speed, or the start of what a file brought.
+func (p *PD) follow(out []sending, a answer) []sending {
+	if a.repeat {
+		return out
+	}
+	var then func()
+	switch r := osdp.ParseReply(a.code, a.data).(type) {
+	case osdp.COM:
+		then = func() { p.commChanged(r) }
+	case osdp.FTSTAT:
+		if r.Status == osdp.FTRebooting {
+			then = p.Reboot
+		}
+	}
+	switch {
+	case then == nil:
+	case len(out) == 0: // it was lost
+		then()
+	default:
+		out[len(out)-1].then = then
 	}
 	return out
 }
 
-// commChanged tells of the speed that holds now that the reply has gone out.
+// commChanged tells of the speed that holds from now on.
 func (p *PD) commChanged(com osdp.COM) {
 	if p.cfg.OnComm != nil {
 		p.cfg.OnComm(com)

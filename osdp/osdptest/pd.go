@@ -47,6 +47,10 @@ type Config struct {
 	ExtendedID osdp.EXTPDID  // what ID tells who asks for more; nil: nothing more
 	Takes      time.Duration // how long a scan or a smart card takes: the PD says ACK, and the answer comes on a POLL after that; 0: it is the answer itself
 
+	Files      *osdp.ReceiverOptions // the files that it takes; nil: none
+	CommitTime time.Duration         // how long it works on a whole file before it tells what Commit says
+	BootTime   time.Duration         // how long it hears nothing after a Reboot, or after a file with FTRebooting
+
 	// These answer commands that the PD refuses without them; nil is ACK. Their
 	// other answers may be NAK and BUSY, MFGREP of OnMFG, and of OnBioRead and
 	// OnBioMatch BIOREADR and BIOMATCHR.
@@ -79,8 +83,9 @@ type PD struct {
 	baud      uint32
 	later     []func() // what to change under turn before the next frame
 	muted     bool
-	secure    bool  // as of the last frame
-	stats     Stats // as of the last frame
+	deafUntil time.Time // it boots
+	secure    bool      // as of the last frame
+	stats     Stats     // as of the last frame
 	due       []due
 	queue     []waiting
 	inputs    []osdp.InputState
@@ -99,7 +104,7 @@ func NewPD(c Config) *PD {
 	if c.Bauds == nil {
 		c.Bauds = []uint32{9600, 19200, 38400, 57600, 115200, 230400}
 	}
-	p := &PD{cfg: c, baud: cmp.Or(c.Baud, 9600), cards: map[uint8]*SmartCard{}, work: newWork()}
+	p := &PD{cfg: c, baud: cmp.Or(c.Baud, 9600), cards: map[uint8]*SmartCard{}, work: newWork(&c)}
 	p.engine = engine{cfg: &p.cfg, do: p.execute, lost: p.panelLost, addr: c.Addr, takes: osdp.MaxFrame, most: assumed}
 	if c.Caps != nil {
 		p.engine.takes = c.Caps.ReceiveSize()
@@ -142,6 +147,7 @@ func (p *PD) Mute(on bool) { p.locked(func() { p.muted = on }) }
 func (p *PD) Reboot() {
 	p.locked(func() {
 		p.power()
+		p.deafUntil = time.Now().Add(p.cfg.BootTime)
 		p.later = append(p.later, p.begin)
 	})
 }
@@ -149,7 +155,7 @@ func (p *PD) Reboot() {
 // begin sets what turn guards as it is after power-up.
 func (p *PD) begin() {
 	p.engine.restart()
-	p.work = newWork()
+	p.work = newWork(&p.cfg)
 }
 
 // SetInstallMode makes the PD serve the default key, or no longer. The session
@@ -195,7 +201,7 @@ func (p *PD) ready() (ok bool) {
 		for _, change := range p.later {
 			change()
 		}
-		p.later, ok = nil, !p.muted
+		p.later, ok = nil, !p.muted && !time.Now().Before(p.deafUntil)
 	})
 	return ok
 }

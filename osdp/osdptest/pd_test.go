@@ -20,6 +20,7 @@ import (
 type panel struct {
 	t    *testing.T
 	conn net.Conn
+	wait time.Duration // for the end of an answer
 }
 
 func serve(t *testing.T, pds ...*osdptest.PD) *panel {
@@ -32,16 +33,16 @@ func serve(t *testing.T, pds ...*osdptest.PD) *panel {
 		}
 	})
 	t.Cleanup(func() { cancel(); wg.Wait(); near.Close(); far.Close() })
-	return &panel{t, near}
+	return &panel{t, near, 400 * time.Millisecond}
 }
 
-// send puts bytes on the line and returns what comes back within 400 ms.
+// send puts bytes on the line and returns what comes back within the wait.
 func (p *panel) send(b []byte) []byte {
 	p.t.Helper()
 	if _, err := p.conn.Write(b); err != nil {
 		p.t.Fatal(err)
 	}
-	p.conn.SetReadDeadline(time.Now().Add(400 * time.Millisecond))
+	p.conn.SetReadDeadline(time.Now().Add(p.wait))
 	var got []byte
 	buf := make([]byte, 2000)
 	for {

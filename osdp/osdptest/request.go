@@ -20,14 +20,20 @@ type work struct {
 	keyRef    uint8 // of the challenge
 	kind      byte  // code of the challenge: GENAUTH or CRAUTH
 	mode      osdp.SetMode
+	files     *files
 }
 
-func newWork() work { return work{challenge: osdp.NewAssembler(messageMost)} }
+func newWork(c *Config) work {
+	return work{challenge: osdp.NewAssembler(messageMost), files: newFiles(c)}
+}
 
 // abort gives up what ABORT ends.
 func (w *work) abort() {
 	w.result = nil
 	w.challenge.Reset()
+	if w.files.receiver != nil {
+		w.files.receiver.Abort()
+	}
 }
 
 // next is the next part of the result, if it is there by now.
@@ -45,6 +51,8 @@ func (p *PD) request(now time.Time, c osdp.Command) (r osdp.Reply, ok bool) {
 	switch c := c.(type) {
 	case osdp.MFG:
 		return ask(p.cfg.OnMFG, c), true
+	case osdp.FILETRANSFER:
+		return p.file(now, c), true
 	case osdp.TDSET:
 		return ask(p.cfg.OnClock, c), true
 	case osdp.BIOREAD:
