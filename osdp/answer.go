@@ -213,6 +213,7 @@ func (b *Bus) miss(now time.Time, p *pd) {
 		b.offline(now, p)
 	case p.req != nil && p.req.cancelled:
 		b.restart(now, p) // it is not to be repeated, and may have been done
+	case !b.fileSilent(now, p):
 	case p.away != nil && p.misses >= comsetTries:
 		p.misses = 0
 		p.addr, p.away.from = p.away.from, p.addr
@@ -252,6 +253,9 @@ func (b *Bus) offline(now time.Time, p *pd) {
 	queue := p.queue
 	p.queue = nil
 	p.stats.Online, p.stats.Since = false, now
+	if p.file != nil {
+		p.file.stale = true
+	}
 	p.knowsCRC, p.noCRC, p.checksum, p.noReceive = false, false, false, false // it may be another when it comes back
 	p.misses, p.nak1, p.restarts, p.probes, p.lastNAK = 0, 0, 0, 1, NAKNone
 	p.badMACs, p.candidate, p.tries, p.quiet = 0, 0, 0, false
@@ -400,6 +404,7 @@ func (b *Bus) drain(now time.Time, p *pd, reply Reply) {
 // up makes p live: its states are read, for what changed in between is lost.
 func (b *Bus) up(now time.Time, p *pd) {
 	p.step = live
+	b.fileBack(now, p)
 	p.refresh = []byte{CodeLSTAT, CodeISTAT, CodeOSTAT, CodeRSTAT}
 	kind := Restarted
 	if !p.stats.Online {
@@ -441,6 +446,9 @@ func (b *Bus) exchange(now time.Time, p *pd, reply Reply) {
 				r.done(r.replies, errors.Join(r.errs...))
 			}
 		}
+	case p.outCode == CodeFILETRANSFER:
+		b.fileAnswered(now, p, reply)
+		p.due = p.polled.Add(b.opt.Poll)
 	case p.outCode != CodePOLL:
 		if len(p.refresh) > 0 {
 			p.refresh = p.refresh[1:] // a PD without inputs may well refuse ISTAT

@@ -115,6 +115,7 @@ type Bus struct {
 	lastID  uint64
 	wire    []byte // MARK and frame, reused
 	zero    [1]byte
+	data    [MaxFrame]byte // of a fragment
 	events  []Event
 }
 
@@ -147,6 +148,7 @@ type pd struct {
 	req      *request // whose command is outstanding, nil for our own
 	queue    []*request
 	refresh  []byte    // states still to be read
+	file     *fileJob  // nil without one
 	due      time.Time // when the PD next wants the line
 	busy     bool      // due is the wait after BUSY
 	polled   time.Time // last POLL sent
@@ -370,6 +372,13 @@ func (b *Bus) due(p *pd) time.Time {
 	if !p.stats.Online && p.probes+p.misses > 0 && paid.After(p.due) && slices.ContainsFunc(b.pds, func(p *pd) bool { return p.stats.Online }) {
 		return paid
 	}
+	file, ok := p.fileDue()
+	switch {
+	case ok && p.held() && len(p.queue) == 0:
+		return file
+	case ok:
+		return earlier(p.due, file)
+	}
 	return p.due
 }
 
@@ -389,7 +398,7 @@ func (b *Bus) choose(now time.Time) *pd {
 			}
 			continue
 		}
-		if p.stats.Online && now.Sub(p.polled) >= overduePolls*b.opt.Poll && (overdue == nil || p.polled.Before(overdue.polled)) {
+		if p.stats.Online && !p.held() && now.Sub(p.polled) >= overduePolls*b.opt.Poll && (overdue == nil || p.polled.Before(overdue.polled)) {
 			overdue = p
 		}
 		if first == nil || due.Before(b.due(first)) {
@@ -407,10 +416,11 @@ func (b *Bus) choose(now time.Time) *pd {
 
 // build makes the next frame of p.
 func (b *Bus) build(now time.Time, p *pd) {
-	if p.step == live && p.channel != nil && len(p.queue) == 0 && now.Sub(p.since) >= b.opt.Session {
+	if p.step == live && p.channel != nil && p.file == nil && len(p.queue) == 0 && now.Sub(p.since) >= b.opt.Session {
 		p.quiet = true
 		b.rehandshake(now, p)
 	}
+	fragment, isFile := b.fileTurn(now, p)
 	f := Frame{Addr: p.addr, Seq: p.seq, Checksum: p.checksum}
 	p.req = nil
 	switch {
@@ -438,8 +448,15 @@ func (b *Bus) build(now time.Time, p *pd) {
 		f.Code, f.Data = p.req.cmds[p.req.next].code, p.req.cmds[p.req.next].data
 	case len(p.refresh) > 0:
 		f.Code = p.refresh[0]
+	case isFile:
+		f.Code = CodeFILETRANSFER
+		f.Data, _ = fragment.AppendData(b.data[:0]) // a fragment is shorter than a frame
 	default:
 		f.Code = CodePOLL
+		if p.file != nil {
+			p.file.s.Polled()
+			p.file.last = false
+		}
 		p.stats.WorstPollGap = max(p.stats.WorstPollGap, now.Sub(p.polled))
 		p.polled = now
 		p.stats.Polls++

@@ -25,6 +25,7 @@ type lock struct {
 	id      osdp.PDID
 	caps    osdp.PDCAP
 	poll    []osdp.Reply // to coming polls
+	file    *osdp.Receiver
 	rng     *rand.ChaCha8
 
 	shake   *osdp.PDHandshake
@@ -110,6 +111,12 @@ func (l *lock) do(code byte, data []byte) (byte, []byte) {
 		if len(l.poll) > 0 {
 			r, l.poll = l.poll[0], l.poll[1:]
 		}
+	case osdp.CodeABORT:
+		if l.file != nil {
+			l.file.Abort()
+		}
+	case osdp.CodeFILETRANSFER:
+		r = l.file.Take(osdp.ParseCommand(code, data).(osdp.FILETRANSFER))
 	case osdp.CodeKEYSET:
 		l.keys = append(l.keys, data)
 		l.key = osdp.Key(data[2:])

@@ -273,6 +273,14 @@ func (s *Sender) Restart(limits SendLimits) error {
 	return nil
 }
 
+// Ready is when the next fragment may go; a time that has passed is at once.
+func (s *Sender) Ready() time.Time {
+	if s.state == FileFinishing && s.deadline.Before(s.ready) {
+		return s.deadline
+	}
+	return s.ready
+}
+
 // State says where the transfer stands.
 func (s *Sender) State() FileState { return s.state }
 

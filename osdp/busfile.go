@@ -1,0 +1,228 @@
+package osdp
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+var (
+	// ErrFileBusy means that a file is on its way to the PD already.
+	ErrFileBusy = errors.New("osdp: a file is on its way to the PD already")
+	// ErrFileInterrupted means that commands came between too often at a PD that
+	// allows nothing between fragments.
+	ErrFileInterrupted = errors.New("osdp: file interrupted by commands too often")
+)
+
+const (
+	// fragmentAir is how long a fragment may keep the others on the line waiting,
+	// so that polls 50 ms apart stay within 100 ms.
+	fragmentAir  = 30 * time.Millisecond
+	fragmentLow  = 64 // bytes; less would be mostly overhead
+	fileTries    = 10 // of one fragment, before the PD is asked whether it is there at all
+	fileAborts   = 3  // for commands, of one file
+	fileRestarts = 5  // after reconnects, of one file
+)
+
+// A fileJob is one file on its way to a PD. The Sender knows what goes next,
+// the Bus when.
+type fileJob struct {
+	s        *Sender
+	progress func(confirmed, total int)
+	done     func(error)
+	due      time.Time // when the next fragment may go
+	last     bool      // the last thing sent to the PD was a fragment: now a poll that is due goes first
+	suspect  bool      // a fragment was met with silence; now the PD is asked whether it is there
+	stale    bool      // the PD was away, and may have forgotten its part
+	aborts   int
+	restarts int
+}
+
+// SendFile sends f to the PD at addr, in what the line has left beside polls
+// and commands. progress, which may be nil, gets the bytes that the PD has
+// confirmed, after each change; done is called once, with nil when the PD has
+// processed the file or is rebooting with it. A PD that goes away in between
+// gets the file from its beginning when it is back. Where the PD allows nothing
+// between fragments, a command aborts the file, goes, and the file begins anew.
+//
+// Credentials go over a secure channel alone: ErrNotSecure otherwise.
+func (b *Bus) SendFile(now time.Time, addr uint8, f File, progress func(confirmed, total int), done func(error)) error {
+	p := b.find(addr)
+	switch {
+	case p == nil || !p.stats.Online:
+		return fmt.Errorf("%w: PD %d", ErrOffline, addr)
+	case p.file != nil:
+		return fmt.Errorf("%w: PD %d: %v", ErrFileBusy, addr, p.file.s)
+	case f.Credentials && !p.secureOnly():
+		return fmt.Errorf("%w: PD %d: credentials go in a channel alone", ErrNotSecure, addr)
+	}
+	s, err := NewSender(f, b.fileLimits(p))
+	if err != nil {
+		return fmt.Errorf("PD %d: %w", addr, err)
+	}
+	if progress == nil {
+		progress = func(int, int) {}
+	}
+	p.file = &fileJob{s: s, progress: progress, done: done, due: now}
+	return nil
+}
+
+// CancelFile gives up the file that is on its way to the PD at addr: the PD is
+// told to forget its part. done gets an ErrFileCancelled.
+func (b *Bus) CancelFile(now time.Time, addr uint8) {
+	if p := b.find(addr); p != nil && p.file != nil {
+		p.file.s.Cancel()
+		b.fileEnds(now, p)
+	}
+}
+
+func (b *Bus) fileLimits(p *pd) SendLimits {
+	room := int(fragmentAir*time.Duration(b.opt.Baud)/(10*time.Second)) - SealedLen(0) - fileHeader
+	return SendLimits{Receive: p.stats.Caps.ReceiveSize(), Secure: p.secureOnly(), MaxFragment: max(room, fragmentLow)}
+}
+
+// fileDue is when the file of p wants the line; ok is false while it cannot
+// have it.
+func (p *pd) fileDue() (due time.Time, ok bool) {
+	if p.file == nil || p.step != live || p.awaits || len(p.refresh) > 0 {
+		return time.Time{}, false
+	}
+	return p.file.due, true
+}
+
+// held reports whether p allows nothing but fragments now.
+func (p *pd) held() bool {
+	return p.file != nil && p.step == live && (!p.file.s.MayInterleave() || p.file.s.InClear())
+}
+
+// fileTurn gives the next fragment of p's file, if it is the file's turn. It
+// may end the file, and begin a handshake.
+func (b *Bus) fileTurn(now time.Time, p *pd) (f FILETRANSFER, ok bool) {
+	if len(p.queue) > 0 {
+		if p.held() {
+			b.yield(now, p)
+		}
+		return f, false
+	}
+	due, ok := p.fileDue()
+	j := p.file
+	switch {
+	case !ok || due.After(now):
+		return f, false
+	case p.held():
+	case j.s.WantsPoll(), j.last && !p.due.After(now): // or a poll is due, too
+		return f, false
+	}
+	f, wait, ok := j.s.Next(now)
+	if !ok {
+		b.fileEnds(now, p)
+		return f, false
+	}
+	j.due = now.Add(wait)
+	return f, wait == 0
+}
+
+// yield makes room for the command that waits at p, whose PD allows nothing
+// between fragments: the file is aborted, and begins anew behind the command.
+func (b *Bus) yield(now time.Time, p *pd) {
+	j := p.file
+	if j.aborts++; j.aborts > fileAborts {
+		j.s.giveUp(ErrFileInterrupted)
+		b.fileEnds(now, p)
+		return
+	}
+	inClear := j.s.InClear()
+	if err := j.s.Restart(b.fileLimits(p)); err != nil {
+		j.s.giveUp(err)
+		b.fileEnds(now, p)
+		return
+	}
+	if inClear {
+		p.quiet = true
+		b.rehandshake(now, p)
+	}
+	p.queue = append([]*request{b.abort()}, p.queue...)
+}
+
+// abort is the request that has a PD forget a part of a file.
+func (b *Bus) abort() *request {
+	b.lastID++
+	return &request{id: b.lastID, cmds: []encoded{{code: CodeABORT}}, done: func([]Reply, error) {}}
+}
+
+// fileAnswered takes the PD's reply to a fragment.
+func (b *Bus) fileAnswered(now time.Time, p *pd, reply Reply) {
+	j := p.file
+	if j == nil {
+		return // cancelled while it was outstanding
+	}
+	wasClear := j.s.InClear()
+	j.s.Answer(now, reply)
+	j.progress(j.s.Progress())
+	j.due, j.last = j.s.Ready(), true
+	if p.held() {
+		p.polled = now // a fragment is what it is asked instead
+	}
+	switch {
+	case j.s.State() > FileFinishing:
+		b.fileEnds(now, p)
+	case j.s.InClear() && !wasClear:
+		p.channel = nil // by leave of who sends the file
+	}
+}
+
+// fileEnds tells how the file ended, and has the PD forget its part if it does
+// not know.
+func (b *Bus) fileEnds(now time.Time, p *pd) {
+	j := p.file
+	p.file = nil
+	if j.s.NeedsAbort() && p.stats.Online {
+		p.queue = append(p.queue, b.abort())
+		p.due = earlier(p.due, now)
+	}
+	if p.step == live && p.channel == nil && p.secureOnly() { // it was left for the file
+		p.quiet = true
+		b.rehandshake(now, p)
+	}
+	err := j.s.Err()
+	if err != nil {
+		err = fmt.Errorf("PD %d: %w", p.addr, err)
+	}
+	j.done(err)
+}
+
+// fileSilent is called when a fragment is met with silence once more, and says
+// whether it should be sent again as it is. Some PDs refuse a file by silence:
+// one that answers to everything else does.
+func (b *Bus) fileSilent(now time.Time, p *pd) (again bool) {
+	if p.file == nil || p.outCode != CodeFILETRANSFER || p.misses < fileTries {
+		return true
+	}
+	p.file.suspect = true
+	b.restart(now, p)
+	return false
+}
+
+// fileBack goes on with the file of a PD that is up again.
+func (b *Bus) fileBack(now time.Time, p *pd) {
+	j := p.file
+	if j == nil {
+		return
+	}
+	switch {
+	case j.suspect && !j.stale:
+		j.s.Lost()
+	case j.restarts >= fileRestarts:
+		j.s.Lost()
+	default:
+		j.restarts++
+		if err := j.s.Restart(b.fileLimits(p)); err != nil {
+			j.s.giveUp(err)
+		}
+	}
+	j.suspect, j.stale, j.due = false, false, now
+	j.progress(j.s.Progress())
+	if j.s.State() == FileFailed {
+		b.fileEnds(now, p)
+	}
+}

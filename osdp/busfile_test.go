@@ -1,0 +1,282 @@
+package osdp_test
+
+import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"latchkey/osdp"
+)
+
+// A fileBench is a Bus that sends a file to a lock with a Receiver.
+type fileBench struct {
+	*keyed
+	r        *osdp.Receiver
+	got      []osdp.File
+	commands []byte        // codes, in their order
+	inClear  []byte        // codes of commands in the clear while a file was on its way
+	polls    []time.Time   // of the lock
+	air      time.Duration // of one byte
+	result   error
+	ended    bool
+}
+
+func newFileBench(t *testing.T, cfg osdp.PDConfig, opt osdp.ReceiverOptions, others ...osdp.PDConfig) *fileBench {
+	l := newLock(t, keyA)
+	l.caps = append(l.caps, osdp.Capability{Function: osdp.CapReceive, Compliance: 0xa0, Number: 5})
+	b := &fileBench{air: 10 * time.Second / 115200}
+	opt.Limit = 1 << 20
+	if opt.Commit == nil {
+		opt.Commit = func(f osdp.File) int16 { b.got = append(b.got, f); return osdp.FTProcessed }
+	}
+	b.r = osdp.NewReceiver(opt)
+	l.file = b.r
+	l.t = t
+	cfg.Addr = 5
+	b.keyed = &keyed{hand: newHandOf(t, osdp.Options{Rand: rand.NewChaCha8([32]byte{4}), Baud: 115200}, append([]osdp.PDConfig{cfg}, others...)...), l: l}
+	for b.stats().Polls < 2 {
+		b.exchange()
+	}
+	b.commands, b.polls = nil, nil
+	return b
+}
+
+// exchange does one exchange, which takes as long as its bytes are in the air
+// and 2 ms for the PD. PDs other than the lock answer as simple ones do.
+func (b *fileBench) exchange() osdp.Frame {
+	b.t.Helper()
+	f := b.nextAny()
+	b.now = b.now.Add(time.Duration(len(b.wire)) * b.air)
+	if f.Addr != 5 {
+		b.answer(f, plain(f))
+		return f
+	}
+	b.commands = append(b.commands, f.Code)
+	if f.Code == osdp.CodePOLL {
+		b.polls = append(b.polls, b.now)
+	}
+	if f.SCBType == 0 {
+		b.inClear = append(b.inClear, f.Code)
+	}
+	r := b.l.answer(f)
+	b.now = b.now.Add(2*time.Millisecond + time.Duration(r.Len())*b.air)
+	b.bus.Answer(b.now, r)
+	return f
+}
+
+func (b *fileBench) send(f osdp.File) {
+	b.t.Helper()
+	b.inClear = nil
+	if err := b.bus.SendFile(b.now, 5, f, nil, func(err error) { b.result, b.ended = err, true }); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// run goes on until the file has ended.
+func (b *fileBench) run(most time.Duration) {
+	b.t.Helper()
+	for end := b.now.Add(most); !b.ended; {
+		if b.now.After(end) {
+			b.t.Fatalf("the file has not ended after %v: %d commands", most, len(b.commands))
+		}
+		b.exchange()
+	}
+}
+
+func content(n int) []byte {
+	c := make([]byte, n)
+	rand.NewChaCha8([32]byte{byte(n)}).Read(c)
+	return c
+}
+
+// TestFileBesidePolls sends 100 kB: all of it comes, and while it does the PD
+// and its neighbour are polled every 100 ms.
+func TestFileBesidePolls(t *testing.T) {
+	for _, cfg := range []osdp.PDConfig{{Keys: osdp.Keys{Current: &keyA}}, {Security: osdp.AllowClear}} {
+		b := newFileBench(t, cfg, osdp.ReceiverOptions{Action: osdp.FTInterleave}, osdp.PDConfig{Addr: 6, Security: osdp.AllowClear})
+		var progress []int
+		f := osdp.File{Type: osdp.FileOpaque, Content: content(100_000)}
+		if err := b.bus.SendFile(b.now, 5, f, func(n, total int) { progress = append(progress, n) }, func(err error) { b.result, b.ended = err, true }); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.bus.SendFile(b.now, 5, f, nil, nil); !errors.Is(err, osdp.ErrFileBusy) {
+			t.Errorf("a second file: %v", err)
+		}
+		start := b.now
+		b.run(time.Minute)
+		if b.result != nil || len(b.got) != 1 || !bytes.Equal(b.got[0].Content, f.Content) {
+			t.Fatalf("%v, %d files", b.result, len(b.got))
+		}
+		if last := progress[len(progress)-1]; last != 100_000 || len(progress) < 100 {
+			t.Errorf("progress: %d steps, the last %d", len(progress), last)
+		}
+		for _, s := range b.bus.Stats() {
+			if s.WorstPollGap > 100*time.Millisecond {
+				t.Errorf("PD %d: %v between two polls", s.Addr, s.WorstPollGap)
+			}
+		}
+		t.Logf("100 kB in %v, %d polls meanwhile, worst gaps %v and %v", b.now.Sub(start), len(b.polls), b.bus.Stats()[0].WorstPollGap, b.bus.Stats()[1].WorstPollGap)
+	}
+}
+
+// TestFileAlone: a PD that allows nothing between fragments gets nothing else,
+// but for a command that cannot wait; then the file begins anew.
+func TestFileAlone(t *testing.T) {
+	b := newFileBench(t, osdp.PDConfig{Keys: osdp.Keys{Current: &keyA}}, osdp.ReceiverOptions{})
+	f := osdp.File{Type: osdp.FilePrivate, Content: content(5000), Credentials: true}
+	b.send(f)
+	for range 5 {
+		b.exchange()
+	}
+	opened := false
+	if _, err := b.bus.Submit(b.now, 5, []osdp.Command{osdp.OUT{{Action: osdp.OutputOnFor, Timer: time.Second}}}, func(_ []osdp.Reply, err error) { opened = err == nil }); err != nil {
+		t.Fatal(err)
+	}
+	before := b.now
+	for !opened {
+		b.exchange()
+	}
+	if took := b.now.Sub(before); took > 20*time.Millisecond { // a fragment, ABORT, OUT
+		t.Errorf("the door opened after %v", took)
+	}
+	b.run(time.Minute)
+	if b.result != nil || len(b.got) != 1 || !bytes.Equal(b.got[0].Content, f.Content) {
+		t.Fatalf("%v, %d files", b.result, len(b.got))
+	}
+	others := bytes.ReplaceAll(b.commands, []byte{osdp.CodeFILETRANSFER}, nil)
+	if want := []byte{osdp.CodeABORT, osdp.CodeOUT}; !bytes.Equal(bytes.Trim(others, "\x60"), want) || bytes.Count(others, []byte{osdp.CodePOLL}) > 2 {
+		t.Errorf("besides fragments: % x, want ABORT and OUT", others)
+	}
+
+	b.ended = false
+	b.send(f)
+	for !b.ended { // a door that never rests
+		b.bus.Submit(b.now, 5, []osdp.Command{osdp.BUZ{}}, func([]osdp.Reply, error) {})
+		for range 5 {
+			b.exchange()
+		}
+	}
+	if !errors.Is(b.result, osdp.ErrFileInterrupted) {
+		t.Errorf("interrupted again and again: %v", b.result)
+	}
+}
+
+// TestPollFirst fetches the reply that the PD holds, once, and goes on.
+func TestPollFirst(t *testing.T) {
+	b := newFileBench(t, osdp.PDConfig{Keys: osdp.Keys{Current: &keyA}}, osdp.ReceiverOptions{Action: osdp.FTInterleave | osdp.FTPollFirst})
+	b.send(osdp.File{Type: 1, Content: content(3000)})
+	b.run(time.Minute)
+	fragments := bytes.Count(b.commands, []byte{osdp.CodeFILETRANSFER})
+	if polls := bytes.Count(b.commands, []byte{osdp.CodePOLL}); b.result != nil || len(b.got) != 1 || polls < fragments-1 || polls > fragments+1 {
+		t.Errorf("%v: %d fragments, %d polls", b.result, fragments, polls)
+	}
+}
+
+// TestPDLeavesTheChannel: a PD that wants the file outside the channel gets it so only
+// where the file allows it, credentials never do, and the channel is back
+// before anything else is said.
+func TestPDLeavesTheChannel(t *testing.T) {
+	for _, tt := range []struct {
+		f    osdp.File
+		want error
+	}{
+		{osdp.File{Type: 3, Content: content(2000), LeaveSC: true}, nil},
+		{osdp.File{Type: 3, Content: content(2000)}, osdp.ErrLeaveSC},
+		{osdp.File{Type: 3, Content: content(2000), Credentials: true, LeaveSC: true}, osdp.ErrLeaveSC},
+	} {
+		b := newFileBench(t, osdp.PDConfig{Keys: osdp.Keys{Current: &keyA}}, osdp.ReceiverOptions{Action: osdp.FTInterleave | osdp.FTLeaveSC})
+		b.send(tt.f)
+		if tt.want == nil { // a command in the middle waits for the channel
+			b.exchange()
+			b.exchange()
+			b.bus.Submit(b.now, 5, []osdp.Command{osdp.BUZ{}}, func([]osdp.Reply, error) {})
+		}
+		b.run(time.Minute)
+		if !errors.Is(b.result, tt.want) || (len(b.got) == 1) != (tt.want == nil) {
+			t.Errorf("%v: %v, %d files", tt.f, b.result, len(b.got))
+		}
+		for range 20 {
+			b.exchange()
+		}
+		for _, c := range b.inClear {
+			if c != osdp.CodeCHLNG && c != osdp.CodeSCRYPT && (c != osdp.CodeFILETRANSFER || tt.want != nil) {
+				t.Errorf("%v: command 0x%02x in the clear", tt.f, c)
+			}
+		}
+		if !b.stats().Secure {
+			t.Error("no channel any more")
+		}
+		if !bytes.Contains(b.commands, []byte{osdp.CodeABORT}) {
+			t.Errorf("%v: no ABORT", tt.f)
+		}
+	}
+}
+
+// TestFileSurvivesAReboot begins anew when the PD has lost its session.
+func TestFileSurvivesAReboot(t *testing.T) {
+	b := newFileBench(t, osdp.PDConfig{Keys: osdp.Keys{Current: &keyA}}, osdp.ReceiverOptions{Action: osdp.FTInterleave})
+	f := osdp.File{Type: 1, Content: content(20_000)}
+	b.send(f)
+	for range 20 {
+		b.exchange()
+	}
+	b.l.session = nil
+	b.r.Abort()
+	b.run(time.Minute)
+	if b.result != nil || len(b.got) != 1 || !bytes.Equal(b.got[0].Content, f.Content) {
+		t.Errorf("%v, %d files", b.result, len(b.got))
+	}
+}
+
+// TestSilentRefusal: libosdp's PD says no to a file by saying nothing, and
+// forgets its session. Everything else goes on.
+func TestSilentRefusal(t *testing.T) {
+	b := newFileBench(t, osdp.PDConfig{Keys: osdp.Keys{Current: &keyA}}, osdp.ReceiverOptions{})
+	b.send(osdp.File{Type: 1, Content: content(500)})
+	for end := b.now.Add(time.Minute); !b.ended && b.now.Before(end); {
+		f := b.nextAny()
+		if f.Code == osdp.CodeFILETRANSFER {
+			b.l.session = nil
+			b.silence()
+			continue
+		}
+		b.now = b.now.Add(3 * time.Millisecond)
+		b.bus.Answer(b.now, b.l.answer(f))
+	}
+	if !errors.Is(b.result, osdp.ErrFileLost) {
+		t.Errorf("%v, want %v", b.result, osdp.ErrFileLost)
+	}
+	if s := b.stats(); !s.Online {
+		t.Error("the PD is offline")
+	}
+}
+
+// TestCancelledFile is forgotten by the PD, too.
+func TestCancelledFile(t *testing.T) {
+	b := newFileBench(t, osdp.PDConfig{Keys: osdp.Keys{Current: &keyA}}, osdp.ReceiverOptions{Action: osdp.FTInterleave})
+	b.send(osdp.File{Type: 1, Content: content(20_000)})
+	for range 20 {
+		b.exchange()
+	}
+	b.bus.CancelFile(b.now, 5)
+	if !errors.Is(b.result, osdp.ErrFileCancelled) {
+		t.Errorf("%v", b.result)
+	}
+	for range 5 {
+		b.exchange()
+	}
+	if have, _ := b.r.Progress(); have != 0 || !bytes.Contains(b.commands, []byte{osdp.CodeABORT}) {
+		t.Errorf("the PD still has %d bytes", have)
+	}
+}
+
+// TestCredentialsNeedAChannel.
+func TestCredentialsNeedAChannel(t *testing.T) {
+	b := newFileBench(t, osdp.PDConfig{Security: osdp.AllowClear}, osdp.ReceiverOptions{})
+	err := b.bus.SendFile(b.now, 5, osdp.File{Type: 1, Content: []byte{1}, Credentials: true}, nil, nil)
+	if !errors.Is(err, osdp.ErrNotSecure) {
+		t.Errorf("%v, want %v", err, osdp.ErrNotSecure)
+	}
+}
