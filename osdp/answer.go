@@ -122,7 +122,7 @@ func (b *Bus) busy(now time.Time, p *pd) {
 	p.busy, p.due = true, now.Add(busyWait)
 	if p.req != nil && p.req.cancelled {
 		b.restart(now, p)
-	} else if p.stats.Online && now.Sub(p.lastGood) >= b.opt.Offline {
+	} else if p.stats.Online && now.Sub(later(p.lastGood, p.tried)) >= b.opt.Offline {
 		b.offline(now, p)
 	}
 }
@@ -227,7 +227,7 @@ func (b *Bus) miss(now time.Time, p *pd) {
 		if p.misses > 2 {
 			wait = min(retryFirst<<min(p.misses-3, 8), retryMost)
 		}
-		last := p.lastGood.Add(b.opt.Offline - b.opt.ReplyDelay)
+		last := later(p.lastGood, p.tried).Add(b.opt.Offline - b.opt.ReplyDelay)
 		if last.Before(now) {
 			last = now
 		}
