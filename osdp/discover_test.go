@@ -42,15 +42,15 @@ func TestDiscover(t *testing.T) {
 			osdptest.NewPD(osdptest.Config{Addr: 0, ID: id(100)}),
 			osdptest.NewPD(osdptest.Config{Addr: 7, ID: id(107), ChecksumOnly: true}),
 			osdptest.NewPD(osdptest.Config{Addr: 9, ID: id(109), SCBK: &key, RequireSecure: true}),
-			osdptest.NewPD(osdptest.Config{Addr: 60, ID: id(160)}), // two at one address, one after the other
-			osdptest.NewPD(osdptest.Config{Addr: 60, ID: id(161)}),
-			osdptest.NewPD(osdptest.Config{Addr: 61, ID: id(161)}), // as two that speak at once
+			osdptest.NewPD(osdptest.Config{Addr: 60, ID: id(160)}), // as two at one address, one after the other
+			osdptest.NewPD(osdptest.Config{Addr: 61, ID: id(161)}), // two that speak at once
+			osdptest.NewPD(osdptest.Config{Addr: 61, ID: id(162)}),
 			osdptest.NewPD(osdptest.Config{Addr: 62, ID: id(162)}), // busy, then not
 			osdptest.NewPD(osdptest.Config{Addr: 63, ID: id(163)}), // noise on its line
 			osdptest.NewPD(osdptest.Config{Addr: 64, ID: id(164)}), // an adapter that hears itself
 			osdptest.NewPD(osdptest.Config{Addr: 126, ID: id(226)}),
 		}
-		pds[5].Lie(osdptest.Corrupt, 100)
+		pds[3].Lie(osdptest.Repeat, 2)
 		pds[6].Lie(osdptest.Busy, 1)
 		pds[7].Lie(osdptest.Noise, 2)
 		pds[8].Lie(osdptest.Echo, 2)
