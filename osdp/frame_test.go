@@ -20,10 +20,22 @@ type vector struct {
 	Kind   string
 	Hex    string
 	Frames []vectorFrame
-	Steps  []struct {
-		Command string `json:"cp>pd"`
-		Reply   string `json:"pd>cp"`
-	}
+	Steps  []vectorStep
+
+	Handshakes []recordedHandshake
+
+	RNDA   string `json:"rnd_a"`
+	RNDB   string `json:"rnd_b"`
+	Client string `json:"client_cryptogram"`
+	Server string `json:"server_cryptogram"`
+	RMACI  string `json:"rmac_i"`
+}
+
+type vectorStep struct {
+	Desc     string
+	Command  string `json:"cp>pd"`
+	Reply    string `json:"pd>cp"`
+	Observed string
 }
 
 type vectorFrame struct {

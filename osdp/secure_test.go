@@ -27,6 +27,7 @@ type recordedFrame struct {
 }
 
 type recordedHandshake struct {
+	Addr     uint8
 	SCBK     string
 	Selector string `json:"key_selector"`
 	RNDA     string `json:"rnd_a"`
