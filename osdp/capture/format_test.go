@@ -47,16 +47,16 @@ func TestOSDPCapLine(t *testing.T) {
 // TestOSDPCapDialects reads the one record as several programs write it.
 func TestOSDPCapDialects(t *testing.T) {
 	for _, tt := range []struct{ name, line string }{
-		{"as OSDP.Net", `{"timeSec":"1580342115","timeNano":"084691851","io":"output","data":"FF-53-00-08-00-05-60-2A-BD","osdpTraceVersion":"1","osdpSource":"x"}`},
-		{"as libosdp-conformance", `{ "timeSec" : "1580342115", "timeNano" : "084691851", "io" : "trace", "data" : " ff 53 00 08 00 05 60 2a bd", "osdpTraceVersion":"1", "osdpSource":"x" }`},
-		{"numbers bare", `{"timeSec":1580342115,"timeNano":84691851,"io":"trace","data":"ff530008000560 2abd","osdpTraceVersion":1,"osdpSource":"x","more":[1]}`},
-		{"other names", `{"timeSec":"1580342115","timeNSec":"84691851","iO":"OUTPUT","data":"FF:53:00:08:00:05:60:2A:BD","oSDPTraceVersion":"1","oSDPSource":"x"}`},
-		{"recorded by the PD", `{"timeSec":"1580342115","timeNano":"84691851","io":"input","data":"FF530008000560 2ABD","osdpSource":"x"}`},
-		{"byte order mark", "\ufeff" + `{"timeSec":"1580342115","timeNano":"84691851","io":"output","data":"FF530008000560 2ABD","osdpSource":"x"}`},
+		{"as OSDP.Net", `{"timeSec":"1580342115","timeNano":"084691851","io":"output","data":"FF-53-00-08-00-05-60-DA-99","osdpTraceVersion":"1","osdpSource":"x"}`},
+		{"as libosdp-conformance", `{ "timeSec" : "1580342115", "timeNano" : "084691851", "io" : "trace", "data" : " ff 53 00 08 00 05 60 da 99", "osdpTraceVersion":"1", "osdpSource":"x" }`},
+		{"numbers bare", `{"timeSec":1580342115,"timeNano":84691851,"io":"trace","data":"ff530008000560 da99","osdpTraceVersion":1,"osdpSource":"x","more":[1]}`},
+		{"other names", `{"timeSec":"1580342115","timeNSec":"84691851","iO":"OUTPUT","data":"FF:53:00:08:00:05:60:DA:99","oSDPTraceVersion":"1","oSDPSource":"x"}`},
+		{"recorded by the PD", `{"timeSec":"1580342115","timeNano":"84691851","io":"input","data":"FF530008000560 DA99","osdpSource":"x"}`},
+		{"byte order mark", "\ufeff" + `{"timeSec":"1580342115","timeNano":"84691851","io":"output","data":"FF530008000560 DA99","osdpSource":"x"}`},
 	} {
 		want := capture.Record{
 			Time: time.Unix(1580342115, 84691851), FromACU: true, Source: "x",
-			Data: []byte{0xff, 0x53, 0, 8, 0, 5, 0x60, 0x2a, 0xbd},
+			Data: []byte{0xff, 0x53, 0, 8, 0, 5, 0x60, 0xda, 0x99},
 		}
 		same(t, tt.name, reread(t, []byte(tt.line+"\r\n  \r\n")), []capture.Record{want})
 	}
@@ -65,7 +65,7 @@ func TestOSDPCapDialects(t *testing.T) {
 // TestBadLines: a line that is none costs that line, and its error says which
 // and what.
 func TestBadLines(t *testing.T) {
-	const poll = `{"timeSec":"1","timeNano":"2","io":"output","data":"53-00-08-00-05-60-2A-BD"}` + "\n"
+	const poll = `{"timeSec":"1","timeNano":"2","io":"output","data":"53-00-08-00-05-60-DA-99"}` + "\n"
 	for line, want := range map[string]string{
 		`{"timeSec":"1","data":"53-0"}`:                              "data of 4 characters",
 		`{"timeSec":"1","data":"secret"}`:                            "data of 6 characters",
@@ -104,7 +104,7 @@ func TestWhoSpoke(t *testing.T) {
 	line := func(data string) string {
 		return `{"timeSec":"1","timeNano":"0","io":"trace","data":"` + data + `"}` + "\n"
 	}
-	got := reread(t, []byte(line("60")+line("FF 53 00 08")+line("00 05 60 2A BD")+line("53 80 08 00 05")+line("40")))
+	got := reread(t, []byte(line("60")+line("FF 53 00 08")+line("00 05 60 DA 99")+line("53 80 08 00 05")+line("40")))
 	want := []bool{false, true, true, false, false}
 	for i, r := range got {
 		if r.FromACU != want[i] {
@@ -131,7 +131,7 @@ func TestForeignPCAPNG(t *testing.T) {
 	section := block(0x0a0d0d0a, 0x1a, 0x2b, 0x3c, 0x4d, 0, 1, 0, 2, 255, 255, 255, 255, 255, 255, 255, 255)
 	iface := block(1, 0, 147, 0, 0, 0, 0, 0xff, 0xff)
 	binaryUnits := block(1, 0, 162, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 0x80|1, 0, 0, 0, 0, 2, 0, 3, 'b', 'u', 's')
-	poll := []byte{0x53, 0, 8, 0, 5, 0x60, 0x2a, 0xbd}
+	poll := []byte{0x53, 0, 8, 0, 5, 0x60, 0xda, 0x99}
 	packet := func(id byte, stamp uint64, flags ...byte) []byte {
 		b := be.AppendUint64([]byte{0, 0, 0, id}, stamp)
 		b = be.AppendUint32(be.AppendUint32(b, uint32(len(poll))), uint32(len(poll)))
@@ -173,7 +173,7 @@ func TestForeignPCAPNG(t *testing.T) {
 
 // TestPCAP reads what libosdp writes.
 func TestPCAP(t *testing.T) {
-	poll := []byte{0xff, 0x53, 0, 8, 0, 5, 0x60, 0x2a, 0xbd}
+	poll := []byte{0xff, 0x53, 0, 8, 0, 5, 0x60, 0xda, 0x99}
 	ack := []byte{0xff, 0x53, 0x80, 8, 0, 5, 0x40, 0x68, 0x9f}
 	for _, tt := range []struct {
 		order binary.ByteOrder
@@ -249,7 +249,7 @@ func TestRecordHides(t *testing.T) {
 // FuzzOSDPCap: what can be read of a text is read again from what the Writers
 // make of it, in both formats.
 func FuzzOSDPCap(f *testing.F) {
-	f.Add([]byte(`{"timeSec":"1","timeNano":"2","io":"output","data":"53-00-08-00-05-60-2A-BD","osdpTraceVersion":"1","osdpSource":"x"}`))
+	f.Add([]byte(`{"timeSec":"1","timeNano":"2","io":"output","data":"53-00-08-00-05-60-DA-99","osdpTraceVersion":"1","osdpSource":"x"}`))
 	f.Add([]byte("{\"timeSec\":1,\"io\":\"trace\",\"data\":\"60 61\",\"line\":\"\\ud800\"}\n{}\n"))
 	f.Add(write(f, capture.OSDPCap, capture.Options{}, sessions(f)[1].records(f)[:6]...))
 	f.Fuzz(fuzzReader)
@@ -265,7 +265,7 @@ func FuzzPCAPNG(f *testing.F) {
 // FuzzPCAP is FuzzOSDPCap for pcap.
 func FuzzPCAP(f *testing.F) {
 	f.Add([]byte("\xd4\xc3\xb2\xa1\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\xa2\x00\x00\x00" +
-		"\x09\x00\x00\x00\x05\x00\x00\x00\x08\x00\x00\x00\x08\x00\x00\x00\x53\x00\x08\x00\x05\x60\x2a\xbd"))
+		"\x09\x00\x00\x00\x05\x00\x00\x00\x08\x00\x00\x00\x08\x00\x00\x00\x53\x00\x08\x00\x05\x60\xda\x99"))
 	f.Fuzz(fuzzReader)
 }
 

@@ -7,8 +7,11 @@ import (
 	"latchkey/osdp"
 )
 
-// A redactor blanks the secrets of a trace, record by record.
-type redactor struct{}
+// A redactor blanks the secrets of a trace, record by record. The zero redactor
+// is ready.
+type redactor struct {
+	channels map[place]*weakChannel
+}
 
 // record is r with its secrets blanked, and its checks made anew, so that the
 // trace can still be read. It leaves r.Data as it is. r is whole: what stands
@@ -23,9 +26,9 @@ func (d *redactor) record(r Record) Record {
 		case noise:
 			blankNoise(b)
 		case bad:
-			d.bad(b, p.frame)
+			blankBad(b, p.frame)
 		case good:
-			d.good(b, p.frame)
+			d.good(r.Line, b, p.frame)
 		}
 	}
 	blankNoise(r.Data[rest:])
@@ -42,19 +45,45 @@ func blankNoise(b []byte) {
 	}
 }
 
-// good blanks the frame f, whose bytes are b.
-func (d *redactor) good(b []byte, f osdp.Frame) {
-	if sealed(f) {
-		return // nobody reads it without the key
+// good blanks the frame f of line, whose bytes are b.
+func (d *redactor) good(line string, b []byte, f osdp.Frame) {
+	at := place{line, f.Addr}
+	c := d.channels[at]
+	if c == nil {
+		c = new(weakChannel)
 	}
-	clear(f.SCBData[min(openSelector(f.SCBType), len(f.SCBData)):])
-	blank(f.Reply, f.Code, f.Data)
-	rewrite(b, f)
+	data := f.Data
+	switch {
+	case f.SCBType >= osdp.SCS15 && f.SCBType <= osdp.SCS18 && c.open:
+		data = c.blank(b, f)
+	case sealed(f):
+		return // nobody reads it without the key
+	default:
+		c.handshakes(b, f)
+		d.keep(at, c)
+		clear(f.SCBData[min(openSelector(f.SCBType), len(f.SCBData)):])
+		blank(f.Reply, f.Code, f.Data)
+		rewrite(b, f)
+	}
+	if addr, ok := moves(f, data); ok {
+		d.keep(place{line, addr}, c)
+	}
 }
 
-// bad blanks a frame whose check is wrong. Nothing in it is to be believed, its
+// keep remembers a channel that is, or may become, of interest.
+func (d *redactor) keep(at place, c *weakChannel) {
+	if c.chlng.Code != osdp.CodeCHLNG {
+		return
+	}
+	if d.channels == nil {
+		d.channels = map[place]*weakChannel{}
+	}
+	d.channels[at] = c
+}
+
+// blankBad blanks a frame whose check is wrong. Nothing in it is to be believed, its
 // code as little as its block. The check stays as wrong as it was.
-func (d *redactor) bad(b []byte, f osdp.Frame) {
+func blankBad(b []byte, f osdp.Frame) {
 	received := checkOf(b, f)
 	rewrite(b, f)
 	right := checkOf(b, f)

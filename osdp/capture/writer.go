@@ -1,8 +1,12 @@
 package capture
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"strings"
+
+	"latchkey/osdp"
 )
 
 // Options say what a trace may show. The zero Options hide what they can.
@@ -15,6 +19,13 @@ type Options struct {
 
 	// Source is the program that records, for records that do not say.
 	Source string
+
+	// Annotate gives records without a comment what a Decoder says of them, for
+	// whoever looks at the trace with Wireshark.
+	Annotate bool
+
+	// Keys are the Decoder's, for Annotate and Describe.
+	Keys map[uint8][]osdp.Key
 }
 
 // A Writer writes records to a trace. Each Write that has something to write is
@@ -28,12 +39,16 @@ type Writer struct {
 	pcapng  pcapngEncoder
 	whole   assembler
 	redact  redactor
+	decoder Decoder
 	buf     []byte
 }
 
 // NewWriter writes in format f to w, which the caller closes, after the Writer.
 func NewWriter(w io.Writer, f Format, o Options) *Writer {
-	return &Writer{w: w, format: f, options: o, pcapng: pcapngEncoder{program: cleanText(o.Source)}}
+	return &Writer{
+		w: w, format: f, options: o,
+		pcapng: pcapngEncoder{program: cleanText(o.Source)}, decoder: Decoder{Keys: o.Keys},
+	}
 }
 
 // Write writes r. It does not keep r.Data. Unless secrets are shown, a record
@@ -66,6 +81,9 @@ func (w *Writer) emit(records []Record) error {
 		w.buf = w.pcapng.begin(w.buf)
 	}
 	for _, r := range records {
+		if w.options.Annotate {
+			r.Comment = cmp.Or(r.Comment, w.comment(r))
+		}
 		if !w.options.ShowSecrets {
 			r = w.redact.record(r)
 		}
@@ -81,6 +99,16 @@ func (w *Writer) emit(records []Record) error {
 		return fmt.Errorf("capture: write: %w", err)
 	}
 	return nil
+}
+
+// comment is what there is to say of the messages that r completes.
+func (w *Writer) comment(r Record) string {
+	var parts []string
+	for _, m := range w.decoder.Decode(r) {
+		parts = append(parts, m.Ends()+":"+lead(m.Name())+lead(m.Text(w.options.ShowSecrets))+" ("+m.Flags()+")")
+	}
+	text := strings.Join(parts, "; ")
+	return strings.ToValidUTF8(text[:min(len(text), maxText)], "")
 }
 
 func (w *Writer) append(r Record) (err error) {

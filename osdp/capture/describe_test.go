@@ -1,0 +1,187 @@
+package capture_test
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"latchkey/osdp"
+	"latchkey/osdp/capture"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// golden compares got with a file of testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s: got\n%s", path, got)
+	}
+}
+
+// TestDescribe holds the listing of whole sessions, and their sums, to golden
+// files: one with all commands and events, one with smart cards, and one with
+// secrets shown.
+func TestDescribe(t *testing.T) {
+	for _, tt := range []struct {
+		session, file string
+		options       capture.Options
+	}{
+		{"commands-events-sc", "commands.txt", capture.Options{}},
+		{"ext-bio-piv-auth-trs-plain", "smartcard.txt", capture.Options{}},
+		{"file-finishing", "file.txt", capture.Options{}},
+		{"sc-install-keyset", "install.txt", capture.Options{}},
+		{"commands-events-sc", "secrets.txt", capture.Options{ShowSecrets: true}},
+	} {
+		s := named(t, tt.session)
+		tt.options.Keys = s.keys(t)
+		r, err := capture.NewReader(bytes.NewReader(write(t, capture.PCAPNG, showing, s.records(t)...)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		stats, err := capture.Describe(&out, r.All(), tt.options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stats.Print(&out); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, tt.file, out.String())
+	}
+}
+
+// TestDescribeHides: no listing shows a secret that nobody asked for.
+func TestDescribeHides(t *testing.T) {
+	secret := []byte("4711")
+	for _, r := range []osdp.Reply{
+		osdp.KEYPAD{Keys: secret}, osdp.RAW{Bits: 32, Data: secret}, osdp.FMT{Chars: secret}, osdp.MFGREP{Data: secret},
+		osdp.BIOREADR{Template: secret}, osdp.XRD{Mode: 1, Reply: 2, Data: secret}, osdp.PIVDATAR{Part: osdp.Part{Length: 4}, Data: secret},
+		osdp.RawReply{Op: 0xe1, Data: secret}, osdp.RawReply{Op: osdp.CodeRAW, Data: secret[:3]},
+	} {
+		data, err := r.AppendData(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec := capture.Record{Time: dawn, Data: frame(t, osdp.Frame{Addr: 1, Reply: true, Code: r.Code(), Data: data})}
+		for _, show := range []bool{false, true} {
+			trace := write(t, capture.OSDPCap, capture.Options{ShowSecrets: show, Annotate: true}, rec)
+			reader, err := capture.NewReader(bytes.NewReader(trace))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out strings.Builder
+			if _, err := capture.Describe(&out, reader.All(), capture.Options{ShowSecrets: show}); err != nil {
+				t.Fatal(err)
+			}
+			text := out.String() + reread(t, trace)[0].Comment
+			if shown := strings.Contains(text, "4711") || strings.Contains(text, "343731"); shown != show {
+				t.Errorf("show %v: %s", show, text)
+			}
+		}
+	}
+}
+
+// TestAnnotate: the comments in a file say what the frames mean, also what was
+// encrypted, and a comment that is there stays.
+func TestAnnotate(t *testing.T) {
+	k := newTalk(t, siteKey)
+	k.exchange(osdp.POLL{}, osdp.RAW{Bits: 26, Data: make([]byte, 4)})
+	k.records[4].Comment = "here"
+	o := capture.Options{Annotate: true, Keys: map[uint8][]osdp.Key{3: {siteKey}}}
+	for _, f := range formats {
+		got := reread(t, write(t, f, o, k.records...))
+		for i, want := range []string{
+			"panel → PD 3: CHLNG asks for SCBK (check ok)", "PD 3 → panel: CCRYPT (mac ok)", "panel → PD 3: SCRYPT (mac ok)",
+			"PD 3 → panel: RMAC_I the channel stands (mac ok)", "here", "PD 3 → panel: RAW card of 26 bits (hidden) (mac ok)",
+		} {
+			if got[i].Comment != want {
+				t.Errorf("%v, record %d: %q, want %q", f, i, got[i].Comment, want)
+			}
+		}
+	}
+}
+
+// TestDescribeBadRecords: a bad record gets a line, and the end of a file that
+// was cut is told of, with the sums so far.
+func TestDescribeBadRecords(t *testing.T) {
+	poll := `{"timeSec":"1","timeNano":"2","io":"output","data":"53-00-08-00-05-60-DA-99"}` + "\n"
+	r, err := capture.NewReader(strings.NewReader(poll + "{}}\n" + poll))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	stats, err := capture.Describe(&out, r.All(), capture.Options{})
+	if lines := strings.Split(out.String(), "\n"); err != nil || len(lines) != 4 || !strings.Contains(lines[1], "line 2") || stats.PDs()[0].Commands != 2 {
+		t.Errorf("%v\n%s", err, &out)
+	}
+	trace := write(t, capture.PCAPNG, showing, capture.Record{Time: dawn, FromACU: true, Data: frame(t, osdp.Frame{Code: osdp.CodePOLL})})
+	if r, err = capture.NewReader(bytes.NewReader(append(trace, 6, 0, 0, 0, 40))); err != nil {
+		t.Fatal(err)
+	}
+	if stats, err = capture.Describe(io.Discard, r.All(), capture.Options{}); !errors.Is(err, io.ErrUnexpectedEOF) || stats.PDs()[0].Commands != 1 {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestStats counts a trace whose numbers are known.
+func TestStats(t *testing.T) {
+	poll := frame(t, osdp.Frame{Addr: 7, Seq: 1, Code: osdp.CodePOLL})
+	other := frame(t, osdp.Frame{Addr: 7, Seq: 2, Code: osdp.CodePOLL})
+	ack := frame(t, osdp.Frame{Addr: 7, Reply: true, Seq: 1, Code: osdp.CodeACK})
+	nak := frame(t, osdp.Frame{Addr: 7, Reply: true, Seq: 2, Code: osdp.CodeNAK, Data: []byte{3}})
+	bad := bytes.Clone(ack)
+	bad[6] ^= 1
+	var s capture.Stats
+	var d capture.Decoder
+	at := dawn
+	add := func(ms int, line string, data []byte) {
+		at = at.Add(time.Duration(ms) * time.Millisecond)
+		for _, m := range d.Decode(capture.Record{Time: at, FromACU: data[2]&0x80 == 0, Data: data, Line: line}) {
+			s.Add(m)
+		}
+	}
+	for i := range 100 { // replies after 1 to 100 ms
+		add(50, "a", [][]byte{poll, other}[i%2])
+		add(i+1, "a", [][]byte{ack, nak}[i%2])
+	}
+	add(300, "a", poll) // no reply
+	add(20, "a", poll)
+	add(5, "a", bad)
+	add(7, "b", []byte{1, 2, 0x80})
+	pds := s.PDs()
+	if len(pds) != 1 || s.Noise != 3 {
+		t.Fatalf("%d PDs, %d bytes of noise", len(pds), s.Noise)
+	}
+	p := pds[0]
+	if p.Line != "a" || p.Addr != 7 || p.Commands != 102 || p.Replies != 100 || p.Retries != 1 || p.Silent != 1 || p.BadChecks != 1 || p.NAKs[osdp.NAKUnknown] != 50 {
+		t.Errorf("%+v", p)
+	}
+	for share, want := range map[float64]time.Duration{0: 1, 0.5: 51, 0.99: 100, 1: 100} {
+		if got := p.Latency(share); got != want*time.Millisecond {
+			t.Errorf("latency of %v: %v, want %v ms", share, got, int64(want))
+		}
+	}
+	if p.WorstGap != 400*time.Millisecond {
+		t.Errorf("worst gap %v", p.WorstGap)
+	}
+	if (&capture.PDStats{}).Latency(0.5) != 0 {
+		t.Error("a latency of nothing")
+	}
+}
