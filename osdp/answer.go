@@ -216,7 +216,7 @@ func (b *Bus) miss(now time.Time, p *pd) {
 	case !b.fileSilent(now, p):
 	case p.away != nil && p.misses >= comsetTries:
 		p.misses = 0
-		p.addr, p.away.from = p.away.from, p.addr
+		p.elsewhere()
 		b.restart(now, p)
 	case p.badMACs > 1:
 		b.restart(now, p) // the repeat was no better: the two ends have lost each other
@@ -243,6 +243,7 @@ func (b *Bus) miss(now time.Time, p *pd) {
 		p.stats.Trouble = NoTrouble // it is not there
 		p.misses = 0
 		p.probes++
+		p.elsewhere()
 		p.begin(now.Add(min(probeFirst<<min(p.probes-1, 8), probeMost)))
 		p.checksum = p.noCRC || p.probes%checksumEvery == checksumEvery-1
 	}
@@ -437,7 +438,7 @@ func (b *Bus) exchange(now time.Time, p *pd, reply Reply) {
 		}
 		r.replies = append(r.replies, reply)
 		if com, ok := reply.(COM); ok && p.outCode == CodeCOMSET && com.Addr < Broadcast && b.find(com.Addr) == nil {
-			p.away, p.addr = &away{from: p.addr}, com.Addr // its speed is the business of who sent COMSET
+			b.move(p, com)
 			moved = true
 		}
 		if r.next++; r.next == len(r.cmds) || r.cancelled {
@@ -469,6 +470,23 @@ func (b *Bus) exchange(now time.Time, p *pd, reply Reply) {
 		p.due = now // perhaps it came while a poll was under way
 	case r != nil && len(p.refresh) == 0:
 		p.due = p.polled.Add(b.opt.Poll)
+	}
+}
+
+// move follows p to where it says that it is from now on. It may come up there
+// or stay where it was: the two are tried in turn until it answers.
+func (b *Bus) move(p *pd, com COM) {
+	p.away, p.addr = &away{p.addr, p.baud}, com.Addr
+	if com.Baud >= baudLeast && com.Baud <= baudMost {
+		p.baud = int(com.Baud)
+	}
+}
+
+// elsewhere looks for p at the other of the two places where it can be, if there
+// are two.
+func (p *pd) elsewhere() {
+	if p.away != nil {
+		*p.away, p.addr, p.baud = away{p.addr, p.baud}, p.away.addr, p.away.baud
 	}
 }
 

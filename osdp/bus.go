@@ -74,6 +74,8 @@ const (
 	bringUpTries  = 3                      // of CAP and ACURXSIZE before the start is made anew
 	restartsMost  = 8                      // in a row, before an online PD counts as offline
 	checksumEvery = 3                      // every so many probes one is closed by the checksum
+	baudLeast     = 1200                   // speeds of a COM that are taken at their word
+	baudMost      = 1 << 20                //
 	comsetWait    = 25 * time.Millisecond  // a PD takes to change its address
 	comsetTries   = 3                      // at the new address, before it is looked for at the old one, and so on in turn
 	overduePolls  = 2                      // poll intervals after which a poll may go before a second door command
@@ -139,6 +141,7 @@ const (
 type pd struct {
 	cfg      PDConfig
 	addr     uint8 // as cfg until a COM says otherwise
+	baud     int   // as the line's until then
 	away     *away // set from COM until it answers
 	step     step
 	seq      uint8  // of the command outstanding or next
@@ -172,8 +175,12 @@ type pd struct {
 	stats     PDStats
 }
 
-// An away is a PD that said it would change its address.
-type away struct{ from uint8 }
+// An away is a PD that said it would change its address or speed, and what it
+// had before.
+type away struct {
+	addr uint8
+	baud int
+}
 
 // A request is the commands of one Submit.
 type request struct {
@@ -211,19 +218,21 @@ func NewBus(pds []PDConfig, opt ...Options) *Bus {
 		b.opt.Rand = rand.Reader
 	}
 	for _, c := range pds {
-		b.pds = append(b.pds, &pd{cfg: c, addr: c.Addr})
+		b.pds = append(b.pds, &pd{cfg: c, addr: c.Addr, baud: b.opt.Baud})
 	}
 	return b
 }
 
-// air is how long n bytes take on the line: 8 data bits, start and stop.
-func (b *Bus) air(n int) time.Duration {
-	return time.Duration(n) * 10 * time.Second / time.Duration(b.opt.Baud)
+// air is how long n bytes take at baud bits per second: 8 data bits, start and
+// stop.
+func air(n, baud int) time.Duration {
+	return time.Duration(n) * 10 * time.Second / time.Duration(baud)
 }
 
 // An Exchange is one command that wants an answer.
 type Exchange struct {
 	Addr  uint8
+	Baud  int           // the speed that the PD listens at, in bits per second
 	Wire  []byte        // MARK and frame, for one single Write; good until Next is called again
 	Reply time.Duration // how long after the Write the answer may begin: the wire's time for Wire included
 }
@@ -370,7 +379,7 @@ func (b *Bus) Next(now time.Time) (x Exchange, wait time.Duration) {
 	b.cur, b.sentAt, b.command = p, now, p.req != nil
 	p.busy = false
 	b.wire = append(append(b.wire[:0], Mark), p.out...)
-	return Exchange{p.addr, b.wire, b.opt.ReplyDelay + b.air(len(b.wire))}, 0
+	return Exchange{p.addr, p.baud, b.wire, b.opt.ReplyDelay + air(len(b.wire), p.baud)}, 0
 }
 
 // due is when p may have the line: when it wants it, but dead PDs may take only

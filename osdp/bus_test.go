@@ -17,6 +17,9 @@ type hand struct {
 	bus  *osdp.Bus
 	now  time.Time
 	wire []byte
+
+	baud     int   // of the last exchange
+	lastAddr uint8 // likewise
 }
 
 func newHand(t testing.TB, opt osdp.Options, addrs ...uint8) *hand {
@@ -49,7 +52,7 @@ func (h *hand) nextAny() osdp.Frame {
 			h.now = h.now.Add(wait)
 			continue
 		}
-		h.wire = bytes.Clone(x.Wire)
+		h.wire, h.baud, h.lastAddr = bytes.Clone(x.Wire), x.Baud, x.Addr
 		f, n, err := osdp.ParseFrame(h.wire[1:])
 		if err != nil || n != len(h.wire)-1 || h.wire[0] != osdp.Mark || f.Reply || f.Addr != x.Addr {
 			h.t.Fatalf("Next gave % x: %v, %v", x.Wire, f, err)
@@ -578,5 +581,48 @@ func TestNoiseIsNoRefusal(t *testing.T) {
 	}
 	if f := h.next(); f.Checksum || f.Seq == 0 {
 		t.Errorf("sent %v, checksum %v", f, f.Checksum)
+	}
+}
+
+// TestMovedPD: a PD that says it moves is looked for at its new address and
+// speed, and at the old ones if it never comes; then at either in turn.
+func TestMovedPD(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		moves bool
+		lost  int // answers at its place that are lost
+	}{{"moves", true, 0}, {"stays", false, 0}, {"moves, and a few answers are lost", true, 2}, {"is away for a while", true, 30}} {
+		h := newHand(t, osdp.Options{}, 5, 6)
+		h.up()
+		told := false
+		if _, err := h.bus.Submit(h.now, 5, []osdp.Command{osdp.COMSET{Addr: 9, Baud: 38400}}, func(_ []osdp.Reply, err error) { told = err == nil }); err != nil {
+			t.Fatal(err)
+		}
+		addr, baud := uint8(5), 9600
+		for end := h.now.Add(time.Minute); h.now.Before(end) && !(told && h.bus.Stats()[0].Online && h.bus.Stats()[0].Addr == addr && h.baud == baud && h.lastAddr == addr); {
+			f := h.next()
+			switch {
+			case f.Addr == 6:
+				h.answer(f, plain(f))
+			case f.Code == osdp.CodeCOMSET:
+				h.answer(f, osdp.COM{Addr: 9, Baud: 38400})
+				if tt.moves {
+					addr, baud = 9, 38400
+				}
+			case f.Addr != addr || h.baud != baud:
+				h.silence()
+			case told && tt.lost > 0:
+				tt.lost--
+				h.silence()
+			default:
+				h.answer(f, plain(f))
+			}
+		}
+		if s := h.bus.Stats()[0]; !told || !s.Online || s.Addr != addr {
+			t.Errorf("%s: told %v, online %v at address %d, want %d", tt.name, told, s.Online, s.Addr, addr)
+		}
+		if s := h.bus.Stats()[1]; !s.Online {
+			t.Errorf("%s: its neighbour is offline", tt.name)
+		}
 	}
 }

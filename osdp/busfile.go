@@ -77,7 +77,7 @@ func (b *Bus) CancelFile(now time.Time, addr uint8) {
 }
 
 func (b *Bus) fileLimits(p *pd) SendLimits {
-	room := int(fragmentAir*time.Duration(b.opt.Baud)/(10*time.Second)) - SealedLen(0) - fileHeader
+	room := int(fragmentAir*time.Duration(p.baud)/(10*time.Second)) - SealedLen(0) - fileHeader
 	return SendLimits{Receive: p.stats.Caps.ReceiveSize(), Secure: p.secureOnly(), MaxFragment: max(room, fragmentLow)}
 }
 

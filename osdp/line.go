@@ -324,9 +324,25 @@ type worker struct {
 	emit   func(Event)
 	scan   Scanner
 	lastRx time.Time
+	baud   int // that the port is set to; 0 before it was
 	// damaged is set by a reply with a wrong check: it was the answer, and
 	// nothing better will come until we ask again.
 	damaged bool
+}
+
+// speed sets the port to baud, if it can be set and has another. A PD may have
+// a speed of its own since it was sent a COMSET; of a port that cannot be set,
+// the speed is the business of who opened it.
+func (w *worker) speed(baud int) error {
+	p, ok := w.port.(interface{ SetBaud(baud int) error })
+	if !ok || baud == w.baud {
+		return nil
+	}
+	if err := p.SetBaud(baud); err != nil {
+		return fmt.Errorf("osdp: speed of %d: %w", baud, err)
+	}
+	w.baud = baud
+	return nil
 }
 
 // rest waits until there may be something to send.
@@ -393,9 +409,11 @@ func (w *worker) check(err error) error {
 
 // exchange sends x and gives the bus what comes back in time.
 func (w *worker) exchange(ctx context.Context, x Exchange) error {
-	bus := w.l.bus
+	if err := w.speed(x.Baud); err != nil {
+		return err
+	}
 	// The line must have been idle for two characters (OSDP v2.2 §5.7).
-	if idle := bus.air(2) - time.Since(w.lastRx); idle > 0 && !sleep(ctx, idle) {
+	if idle := air(2, x.Baud) - time.Since(w.lastRx); idle > 0 && !sleep(ctx, idle) {
 		return ctx.Err()
 	}
 	if err := w.drain(); err != nil {
@@ -446,7 +464,7 @@ func (w *worker) exchange(ctx context.Context, x Exchange) error {
 		// stop: a PD that sends a byte now and then may not hold the line.
 		until := begin
 		if w.scan.Held() > 0 {
-			end := begin.Add(bus.air(w.scan.Want()) + interCharacter)
+			end := begin.Add(air(w.scan.Want(), x.Baud) + interCharacter)
 			until = time.Now().Add(interCharacter)
 			if until.After(end) {
 				until = end

@@ -62,26 +62,14 @@ func setUp(fd int, c Config) error {
 	if err != nil {
 		return fmt.Errorf("not a serial port: %w", err)
 	}
-	rate, ok := speed(c.Baud)
-	if !ok {
-		return fmt.Errorf("%w: %d has no termios code", ErrBaud, c.Baud)
-	}
 	// A byte with a framing error is dropped: the frame's CRC finds the hole,
 	// while a 0 in its place would be a delimiter.
 	t.Iflag = unix.IGNBRK | unix.IGNPAR | unix.INPCK
 	t.Oflag, t.Lflag = 0, 0
-	t.Cflag = unix.CREAD | unix.CLOCAL | unix.CS8 | rate
-	t.Ispeed, t.Ospeed = rate, rate
+	t.Cflag = unix.CREAD | unix.CLOCAL | unix.CS8
 	t.Cc[unix.VMIN], t.Cc[unix.VTIME] = 1, 0
-	if err := unix.IoctlSetTermios(fd, unix.TCSETS, t); err != nil {
-		return fmt.Errorf("set %d baud 8N1: %w", c.Baud, err)
-	}
-	got, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-	if err != nil {
-		return fmt.Errorf("read settings back: %w", err)
-	}
-	if got.Cflag&unix.CBAUD != rate {
-		return fmt.Errorf("%w: the port does not run at %d", ErrBaud, c.Baud)
+	if err := setSpeed(fd, t, c.Baud); err != nil {
+		return err
 	}
 	if err := exclusive(fd); err != nil {
 		return err
@@ -94,6 +82,28 @@ func setUp(fd int, c Config) error {
 	}
 	if err := unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIOFLUSH); err != nil { // what came before us is not for us
 		return fmt.Errorf("flush: %w", err)
+	}
+	return nil
+}
+
+// setSpeed applies t with the speed baud, once what was written has left, and
+// looks whether the port took it.
+func setSpeed(fd int, t *unix.Termios, baud int) error {
+	rate, ok := speed(baud)
+	if !ok {
+		return fmt.Errorf("%w: %d has no termios code", ErrBaud, baud)
+	}
+	t.Cflag = t.Cflag&^unix.CBAUD | rate
+	t.Ispeed, t.Ospeed = rate, rate
+	if err := unix.IoctlSetTermios(fd, unix.TCSETSW, t); err != nil {
+		return fmt.Errorf("set %d baud 8N1: %w", baud, err)
+	}
+	got, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		return fmt.Errorf("read settings back: %w", err)
+	}
+	if got.Cflag&unix.CBAUD != rate {
+		return fmt.Errorf("%w: the port does not run at %d", ErrBaud, baud)
 	}
 	return nil
 }
@@ -188,6 +198,17 @@ func hangUp(err error) error {
 }
 
 func (p *native) SetReadDeadline(t time.Time) error { return p.f.SetReadDeadline(t) }
+
+// SetBaud sets the speed to another of Bauds, once what was written has left.
+func (p *native) SetBaud(baud int) error {
+	return hangUp(control(p.raw, func(fd int) error {
+		t, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+		if err != nil {
+			return err
+		}
+		return setSpeed(fd, t, baud)
+	}))
+}
 
 // Drain is tcdrain.
 func (p *native) Drain() error { return hangUp(control(p.raw, drain)) }

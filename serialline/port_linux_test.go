@@ -217,3 +217,27 @@ func TestOpenRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestSpeedChanges while the port is open, and a speed that there is not leaves
+// it as it was.
+func TestSpeedChanges(t *testing.T) {
+	p, master, _ := openPTY(t, BackendNative)
+	set := p.(interface{ SetBaud(int) error }).SetBaud
+	rate := func() uint32 {
+		t.Helper()
+		s, err := unix.IoctlGetTermios(int(master.Fd()), unix.TCGETS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Cflag & unix.CBAUD
+	}
+	if err := set(115200); err != nil || rate() != unix.B115200 {
+		t.Errorf("115200: %v, termios code %x", err, rate())
+	}
+	if err := set(12345); !errors.Is(err, ErrBaud) || rate() != unix.B115200 {
+		t.Errorf("12345: %v, termios code %x", err, rate())
+	}
+	if _, err := p.Write([]byte("x")); err != nil {
+		t.Error(err)
+	}
+}
