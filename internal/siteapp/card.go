@@ -1,18 +1,18 @@
 package siteapp
 
 import (
-	"bufio"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
+	"math/big"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 
+	"latchkey/agent"
 	"latchkey/internal/program"
 	"latchkey/wiegand"
 )
@@ -25,22 +25,37 @@ type cardCmd struct {
 	Formats cardFormatsCmd `cmd:"" help:"List the card formats that a site file may name."`
 }
 
-// maxLine is the longest line of --json, in bytes: a card of wiegand.MaxBits is
-// far shorter.
-const maxLine = 64 << 10
+// cardSite is the flag for cards as one site reads them.
+type cardSite struct {
+	Config string `help:"Read cards as this site file says; its own formats count too." placeholder:"FILE"`
+}
+
+// cards are the site's rules, or all known formats and no rules.
+func (c cardSite) cards() (agent.Cards, error) {
+	if c.Config == "" {
+		catalogue, err := wiegand.Load()
+		return agent.Cards{Catalogue: catalogue}, err
+	}
+	cfg, formats, err := siteFile(c).load()
+	if err != nil {
+		return agent.Cards{}, err
+	}
+	return cfg.Cards(formats)
+}
 
 type cardFormatsCmd struct {
+	cardSite
 	JSON bool `help:"Print one format a line, as JSON."`
 }
 
 func (c *cardFormatsCmd) Run(e *program.Env) error {
-	catalogue, err := wiegand.Load()
+	cards, err := c.cards()
 	if err != nil {
 		return err
 	}
 	if c.JSON {
 		out := json.NewEncoder(e.Stdout)
-		for _, f := range catalogue.Formats() {
+		for _, f := range cards.Catalogue.Formats() {
 			if err := out.Encode(f); err != nil {
 				return err
 			}
@@ -48,75 +63,86 @@ func (c *cardFormatsCmd) Run(e *program.Env) error {
 		return nil
 	}
 	w := tabwriter.NewWriter(e.Stdout, 0, 0, 2, ' ', 0)
-	for _, f := range catalogue.Formats() {
+	for _, f := range cards.Catalogue.Formats() {
 		fmt.Fprintf(w, "%s\t%d bits\t%s\t%s\t%s\n", f.Name, f.Bits, f.Status, strings.Join(slices.Sorted(maps.Keys(f.Fields)), " "), f.Description)
 	}
 	return w.Flush()
 }
 
 type cardDecodeCmd struct {
-	Bits   string   `arg:"" optional:"" help:"The bits as LENGTH:HEX, such as 26:1FF9090."`
-	Format []string `help:"Try these formats only, in this order; otherwise all." placeholder:"NAME"`
-	JSON   bool     `help:"Read one card a line from standard input, {\"bits\":26,\"hex\":\"1FF9090\"}, and answer each with a line."`
-}
-
-// A cardBits is a card as its bits, in --json.
-type cardBits struct {
-	Bits int    `json:"bits"` // how many
-	Hex  string `json:"hex"`  // as a number whose top bit is the first bit received
-}
-
-// A cardFields is a card as a format reads it, in --json.
-type cardFields struct {
-	Format string            `json:"format"`
-	Fields map[string]uint64 `json:"fields"`
+	cardSite
+	Card     string   `arg:"" optional:"" help:"The card as [bits:]LENGTH:HEX, such as 26:1FF9090, or as pacs:HEX, such as pacs:067FE42400."`
+	Format   []string `help:"Try these formats only, in this order." placeholder:"NAME"`
+	Reversed bool     `help:"Take the bytes in the other order, as some readers send serial numbers."`
+	JSON     bool     `help:"Read one card a line from standard input, {\"bits\":26,\"hex\":\"1FF9090\"} or {\"pacs\":\"067FE42400\"}, and answer each with a line."`
 }
 
 func (c *cardDecodeCmd) Run(e *program.Env) error {
-	formats, err := c.formats()
+	cards, err := c.cards()
+	if err != nil {
+		return err
+	}
+	uses, err := c.uses(cards)
 	if err != nil {
 		return err
 	}
 	if c.JSON {
-		if c.Bits != "" {
-			return errors.New("card decode: --json reads cards from standard input: want no bits as an argument")
+		if c.Card != "" {
+			return errors.New("card decode: --json reads cards from standard input: want no card as an argument")
 		}
-		return answerLines(os.Stdin, e.Stdout, func(in cardBits) (any, error) {
-			b, err := wiegand.ParseBits(strconv.Itoa(in.Bits) + ":" + in.Hex)
-			if err != nil {
-				return nil, err
-			}
-			return map[string]any{"candidates": candidates(formats, b)}, nil
-		})
+		return answerLines(os.Stdin, e.Stdout, func(in cardLine) (any, error) { return c.answer(uses, in) })
 	}
-	b, err := wiegand.ParseBits(c.Bits)
+	b, err := parseCard(c.Card)
+	if err == nil {
+		b, err = c.turn(b)
+	}
+	if err == nil {
+		err = explain(e.Stdout, uses, b, c.Reversed)
+	}
 	if err != nil {
 		return fmt.Errorf("card decode: %w", err)
-	}
-	list := candidates(formats, b)
-	if len(list) == 0 {
-		return fmt.Errorf("card decode: %d bits fit none of the %d formats", b.Len(), len(formats))
-	}
-	for _, f := range list {
-		fmt.Fprintln(e.Stdout, f.Format, fieldText(f.Fields))
 	}
 	return nil
 }
 
-func (c *cardDecodeCmd) formats() ([]*wiegand.Format, error) {
-	catalogue, err := wiegand.Load()
-	if err != nil || len(c.Format) == 0 {
-		return catalogue.Formats(), err
+// uses are the formats to try: those that the command names, or else those of
+// the site, or else all.
+func (c *cardDecodeCmd) uses(cards agent.Cards) ([]wiegand.Use, error) {
+	if len(c.Format) == 0 && len(cards.Uses) > 0 {
+		return cards.Uses, nil
 	}
-	var list []*wiegand.Format
+	formats := cards.Catalogue.Formats()
+	if len(c.Format) > 0 {
+		formats = nil
+	}
 	for _, name := range c.Format {
-		f, err := lookup(catalogue, name)
+		f, err := lookup(cards.Catalogue, name)
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, f)
+		formats = append(formats, f)
 	}
-	return list, nil
+	var uses []wiegand.Use
+	for _, f := range formats {
+		u := wiegand.Use{Format: f}
+		if i := slices.IndexFunc(cards.Uses, func(u wiegand.Use) bool { return u.Format == f }); i >= 0 {
+			u = cards.Uses[i]
+		}
+		uses = append(uses, u)
+	}
+	return uses, nil
+}
+
+// turn turns the bytes round if the command says so.
+func (c *cardDecodeCmd) turn(b wiegand.Bits) (wiegand.Bits, error) {
+	if !c.Reversed {
+		return b, nil
+	}
+	r, ok := b.ReverseBytes()
+	if !ok {
+		return b, fmt.Errorf("%d bits cannot be reversed: want whole bytes", b.Len())
+	}
+	return r, nil
 }
 
 func lookup(catalogue *wiegand.Catalogue, name string) (*wiegand.Format, error) {
@@ -127,24 +153,36 @@ func lookup(catalogue *wiegand.Catalogue, name string) (*wiegand.Format, error) 
 	return f, nil
 }
 
-// candidates are all readings of b that are sound, in the order of formats: a
-// card that fits several formats is several cards until the site says which.
-func candidates(formats []*wiegand.Format, b wiegand.Bits) []cardFields {
-	list := []cardFields{}
-	for _, c := range wiegand.Candidates(formats, b) {
-		list = append(list, cardFields{c.Format.Name, c.Fields})
+// parseCard reads a card as people copy it from readers' manuals and software.
+func parseCard(text string) (wiegand.Bits, error) {
+	kind, rest, _ := strings.Cut(text, ":")
+	switch strings.ToLower(kind) {
+	case "pacs":
+		return parsePACS(rest)
+	case "bits":
+		return wiegand.ParseBits(rest)
 	}
-	return list
+	return wiegand.ParseBits(text)
+}
+
+func parsePACS(text string) (wiegand.Bits, error) {
+	p, err := hex.DecodeString(text)
+	if err != nil {
+		return wiegand.Bits{}, errors.New("PACS: want pairs of hexadecimal digits")
+	}
+	return wiegand.ParsePACS(p)
 }
 
 type cardEncodeCmd struct {
+	cardSite
 	Format string   `arg:"" optional:"" help:"The card's format, such as H10301."`
 	Fields []string `arg:"" optional:"" help:"Its fields as NAME=NUMBER, such as facility=255 card=51272."`
-	JSON   bool     `help:"Read one card a line from standard input, {\"format\":\"H10301\",\"fields\":{…}}, and answer each with a line."`
+	PACS   bool     `name:"pacs" help:"Print the card as pacs:HEX, a count of pad bits and the bits." xor:"form"`
+	JSON   bool     `help:"Read one card a line from standard input, {\"format\":\"H10301\",\"fields\":{…}}, and answer each with a line." xor:"form"`
 }
 
 func (c *cardEncodeCmd) Run(e *program.Env) error {
-	catalogue, err := wiegand.Load()
+	cards, err := c.cards()
 	if err != nil {
 		return err
 	}
@@ -152,72 +190,29 @@ func (c *cardEncodeCmd) Run(e *program.Env) error {
 		if c.Format != "" {
 			return errors.New("card encode: --json reads cards from standard input: want no format as an argument")
 		}
-		return answerLines(os.Stdin, e.Stdout, func(in cardFields) (any, error) { return encode(catalogue, in) })
+		return answerLines(os.Stdin, e.Stdout, func(in fieldsLine) (any, error) { return in.answer(cards.Catalogue) })
 	}
-	in := cardFields{c.Format, map[string]uint64{}}
+	fields := map[string]*big.Int{}
 	for _, field := range c.Fields {
 		name, value, _ := strings.Cut(field, "=")
-		if in.Fields[name], err = strconv.ParseUint(value, 10, 64); err != nil {
+		n, ok := new(big.Int).SetString(value, 10)
+		if !ok {
 			return fmt.Errorf("card encode: %q: want NAME=NUMBER", field)
 		}
+		fields[name] = n
 	}
-	b, err := encode(catalogue, in)
+	f, err := lookup(cards.Catalogue, c.Format)
 	if err != nil {
 		return fmt.Errorf("card encode: %w", err)
 	}
-	fmt.Fprintf(e.Stdout, "%d:%s\n", b.Bits, b.Hex)
-	return nil
-}
-
-func encode(catalogue *wiegand.Catalogue, in cardFields) (cardBits, error) {
-	f, err := lookup(catalogue, in.Format)
+	b, err := f.EncodeBig(fields)
 	if err != nil {
-		return cardBits{}, err
+		return fmt.Errorf("card encode: %w", err)
 	}
-	b, err := f.Encode(in.Fields)
-	return cardBits{b.Len(), b.Hex()}, err
-}
-
-func fieldText(fields map[string]uint64) string {
-	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		parts = append(parts, fmt.Sprintf("%s=%d", name, fields[name]))
+	if c.PACS {
+		fmt.Fprintf(e.Stdout, "pacs:%X\n", b.PACS())
+		return nil
 	}
-	return strings.Join(parts, " ")
-}
-
-// answerLines reads a JSON value a line from r and answers each with a line on
-// w, in order: what f gives, or {"error": …}. A bad line ends nothing.
-func answerLines[T any](r io.Reader, w io.Writer, f func(T) (any, error)) error {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, maxLine)
-	out := bufio.NewWriter(w)
-	for lines.Scan() {
-		answer, err := answerLine(lines.Bytes(), f)
-		if err != nil {
-			answer = map[string]string{"error": err.Error()}
-		}
-		b, err := json.Marshal(answer)
-		if err != nil {
-			return err
-		}
-		out.Write(append(b, '\n')) // Flush tells
-	}
-	if err := errors.Join(out.Flush(), lines.Err()); err != nil {
-		return fmt.Errorf("card: %w", err)
-	}
+	fmt.Fprintln(e.Stdout, b.Text())
 	return nil
-}
-
-func answerLine[T any](line []byte, f func(T) (any, error)) (any, error) {
-	var in T
-	dec := json.NewDecoder(strings.NewReader(string(line)))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&in); err != nil {
-		return nil, fmt.Errorf("not a card: %w", err)
-	}
-	if dec.More() {
-		return nil, errors.New("more than one value on the line")
-	}
-	return f(in)
 }

@@ -1,0 +1,147 @@
+package siteapp
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"latchkey/agent"
+	"latchkey/wiegand"
+)
+
+func TestCardLinesThatAreNone(t *testing.T) {
+	long := strings.Repeat(" ", 3*maxLine)
+	for _, tt := range []struct{ in, want string }{
+		{`{"bits":26}`, `{"error":"not a card: want bits and hex, or pacs"}`},
+		{`{}`, `{"error":"not a card: want bits and hex, or pacs"}`},
+		{`{"bits":26,"hex":"1FF9090","pacs":"067FE42400"}`, `{"error":"not a card: want bits and hex, or pacs"}`},
+		{`{"pacs":"067FE4240"}`, `{"error":"PACS: want pairs of hexadecimal digits"}`},
+		{`{"pacs":"067FE42401"}`, `{"error":"wiegand: not a card's bits: PACS whose last 6 bits are not 0, want 0 in the pad"}`},
+		{`{"pacs":"08FF"}`, `{"error":"wiegand: not a card's bits: PACS with a pad count of 8, want 0 to 7"}`},
+		{`{"pacs":"06"}`, `{"error":"wiegand: not a card's bits: PACS of 1 bytes, want a pad count and 1 byte at least"}`},
+		{`{"bits":0,"hex":"0"}`, `{"error":"wiegand: not a card's bits: want LENGTH:HEX with a length of 1 to 1024"}`},
+		{`{"bits":3,"hex":"7"} {"bits":3,"hex":"7"}`, `{"error":"more than one value on the line"}`},
+		{``, `{"error":"not a card: the line is empty"}`},
+		{long, `{"error":"not a card: the line is longer than 65536 bytes"}`},
+	} {
+		const good, answer = `{"bits":3,"hex":"7"}`, `{"candidates":[]}`
+		for _, in := range []string{tt.in + "\n" + good + "\n", tt.in + "\n" + good} {
+			if got := decodeLines(t, cardDecodeCmd{}, in); len(got) != 2 || got[0] != tt.want || got[1] != answer {
+				t.Errorf("%.80q: got %q, want %s and an answer to the next line", in, got, tt.want)
+			}
+		}
+	}
+	for _, in := range []string{`{"format":"H10301","fields":{"card":1.5,"facility":1}}`, `{"format":"H10301","fields":{"card":1e3,"facility":1}}`} {
+		if got := encodeLines(t, in); got[0] != `{"error":"field \"card\": want a whole number"}` {
+			t.Errorf("%s: %s", in, got[0])
+		}
+	}
+	if got := encodeLines(t, `{"format":"H10301","fields":{"card":-1,"facility":1}}`); got[0] != `{"error":"wiegand: H10301: field out of range: card is less than 0"}` {
+		t.Error(got[0])
+	}
+	if got := encodeLines(t, `{"format":"UUID128","fields":{"card":"42051086783754545261672322597842468621"}}`); got[0] != `{"bits":128,"hex":"1FA2BEA62C129C74CBCEBFBD18723F0D"}` {
+		t.Error(got[0])
+	}
+	if got := decodeLines(t, cardDecodeCmd{Reversed: true, Format: []string{"CSN32"}}, `{"bits":32,"hex":"01020304"}`); got[0] != `{"candidates":[{"format":"CSN32","fields":{"card":67305985}}]}` {
+		t.Error(got[0])
+	}
+	if got := decodeLines(t, cardDecodeCmd{Reversed: true}, `{"bits":26,"hex":"1FF9090"}`); got[0] != `{"error":"26 bits cannot be reversed: want whole bytes"}` {
+		t.Error(got[0])
+	}
+}
+
+// Whoever asks a line at a time gets each answer before the next question.
+func TestCardLinesAnswerAtOnce(t *testing.T) {
+	questions, ask := io.Pipe()
+	answers, answer := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		done <- answerLines(questions, answer, func(in cardLine) (any, error) { return in.Bits, nil })
+		answer.Close()
+	}()
+	read := bufio.NewScanner(answers)
+	for i := range 3 {
+		fmt.Fprintf(ask, "{\"bits\":%d}\n", i)
+		if !read.Scan() || read.Text() != fmt.Sprint(i) {
+			t.Fatalf("answer %q to question %d: %v", read.Text(), i, read.Err())
+		}
+	}
+	ask.Close()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// FuzzCardLine: each line has one answer, and what decode says of a card encode
+// makes into that card again, but for bits outside all fields.
+func FuzzCardLine(f *testing.F) {
+	for _, s := range []string{`{"bits":26,"hex":"1FF9090"}`, `{"pacs":"067FE42400"}`, `{"bits":128,"hex":"1FA2BEA62C129C74CBCEBFBD18723F0D"}`, `{"bits":2,"hex":"F"}`, `{"bitz":1}`, `null`, `{}`, ``, `{"bits":37,"hex":"1FFFFFFFFF"}`} {
+		f.Add(s)
+	}
+	catalogue := must(wiegand.Load())
+	c := cardDecodeCmd{}
+	uses := must(c.uses(agent.Cards{Catalogue: catalogue}))
+	f.Fuzz(func(t *testing.T, line string) {
+		line, _, _ = strings.Cut(line, "\n")
+		got := linesOf(t, line+"\n", func(in cardLine) (any, error) { return c.answer(uses, in) })
+		var answer struct {
+			Candidates []fieldsLine
+			Error      string
+		}
+		if len(got) != 1 || json.Unmarshal([]byte(got[0]), &answer) != nil || (answer.Candidates == nil) == (answer.Error == "") {
+			t.Fatalf("%q: %q", line, got)
+		}
+		var in cardLine
+		if answer.Error != "" || json.Unmarshal([]byte(line), &in) != nil {
+			return
+		}
+		b, err := in.card()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, reading := range answer.Candidates {
+			made, err := reading.answer(catalogue)
+			if err != nil {
+				t.Fatalf("%q: %s cannot be encoded: %v", line, reading.Format, err)
+			}
+			format, _ := catalogue.Lookup(reading.Format)
+			r, err := format.Inspect(b)
+			if err != nil || len(r.Spare) == 0 && made != (bitsAnswer{b.Len(), b.Hex()}) {
+				t.Fatalf("%q: %s gives %v, %v", line, reading.Format, made, err)
+			}
+		}
+	})
+}
+
+// FuzzCardFields: each line has one answer, and the bits that encode makes are
+// read as the same fields again.
+func FuzzCardFields(f *testing.F) {
+	for _, s := range []string{`{"format":"H10301","fields":{"facility":255,"card":51272}}`, `{"format":"UUID128","fields":{"card":42051086783754545261672322597842468621}}`, `{"format":"h10302","fields":{"card":"-1"}}`, `{"format":"H10302","fields":{"card":1e400}}`, `{"fields":null}`} {
+		f.Add(s)
+	}
+	catalogue := must(wiegand.Load())
+	f.Fuzz(func(t *testing.T, line string) {
+		line, _, _ = strings.Cut(line, "\n")
+		got := linesOf(t, line+"\n", func(in fieldsLine) (any, error) { return in.answer(catalogue) })
+		var answer struct {
+			bitsAnswer
+			Error string
+		}
+		if len(got) != 1 || json.Unmarshal([]byte(got[0]), &answer) != nil || (answer.Bits == 0) == (answer.Error == "") {
+			t.Fatalf("%q: %q", line, got)
+		}
+		var in fieldsLine
+		if answer.Error != "" || json.Unmarshal([]byte(line), &in) != nil {
+			return
+		}
+		format, _ := catalogue.Lookup(in.Format)
+		b := must(wiegand.ParseBits(fmt.Sprintf("%d:%s", answer.Bits, answer.Hex)))
+		fields, err := format.DecodeBig(b)
+		if err != nil || len(fields) != len(in.Fields) {
+			t.Fatalf("%q: %s is read as %v, %v", line, b.Text(), fields, err)
+		}
+	})
+}
