@@ -26,8 +26,8 @@ check: ## the quick loop: format, vet, lint, tests of what changed
 bench: ## print the performance table
 	@scripts/bench
 
-fuzz: ## run every fuzz target for FUZZTIME
-	@FUZZTIME=$(FUZZTIME) scripts/fuzz
+fuzz: ## run every fuzz target (of the packages in FUZZ) for FUZZTIME
+	@FUZZTIME=$(FUZZTIME) FUZZ="$(FUZZ)" scripts/fuzz
 
 build: ## build all programs into bin/
 	@$(GO) build -o $(BIN)/ ./cmd/...
