@@ -55,6 +55,7 @@ func TestParseFormat(t *testing.T) {
 		"bcd digits":     {`"length":10`, `"length":10,"encoding":"bcd"`},
 		"no JSON":        {`{`, `[`},
 		"trailing":       {`[0,1,2]}]}`, `[0,1,2]}]} {}`},
+		"trailing end":   {`[0,1,2]}]}`, `[0,1,2]}]}}`},
 		"checksum":       {`"bits":28`, `"bits":28,"checksum":{"type":"crc"}`},
 		"checksum span":  {`"bits":28`, `"bits":28,"checksum":{"type":"xor4","over":[0,5],"at":20}`},
 		"layout":         {`"bits":28`, `"bits":28,"layout":["SS"]`},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math/big"
 	"slices"
@@ -84,7 +85,7 @@ func ParseFormat(data []byte) (*Format, error) {
 	if err := d.Decode(f); err != nil {
 		return nil, fmt.Errorf("wiegand: %w: %w", ErrFormat, err)
 	}
-	if d.More() {
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("wiegand: %w: more than one JSON value", ErrFormat)
 	}
 	return NewFormat(*f)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"os"
 	"strings"
 	"testing"
@@ -162,17 +163,12 @@ func TestCardDecodeAnswersTheVectors(t *testing.T) {
 	}
 }
 
+// bitsOf is a card of zeros and ones as a line asks for it.
 func bitsOf(t *testing.T, binary string) any {
 	t.Helper()
-	n := 0
-	digits := ""
-	padded := strings.Repeat("0", (4-len(binary)%4)%4) + binary
-	for i, c := range padded {
-		n = n<<1 | int(c-'0')
-		if i%4 == 3 {
-			digits += fmt.Sprintf("%X", n)
-			n = 0
-		}
+	n, ok := new(big.Int).SetString(binary, 2)
+	if !ok {
+		t.Fatalf("not binary: %q", binary)
 	}
-	return map[string]any{"bits": len(binary), "hex": digits}
+	return map[string]any{"bits": len(binary), "hex": fmt.Sprintf("%X", n)}
 }
