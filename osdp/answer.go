@@ -259,7 +259,7 @@ func (b *Bus) offline(now time.Time, p *pd) {
 	}
 	p.knowsCRC, p.noCRC, p.checksum, p.noReceive = false, false, false, false // it may be another when it comes back
 	p.misses, p.nak1, p.restarts, p.probes, p.lastNAK = 0, 0, 0, 1, NAKNone
-	p.badMACs, p.candidate, p.tries, p.quiet = 0, 0, 0, false
+	p.badMACs, p.candidate, p.tries, p.quiet, p.parts = 0, 0, 0, false, nil
 	p.begin(now.Add(probeFirst))
 	b.emit(now, p, Event{Kind: Offline})
 	if r := p.rekey; r != nil && r.taken {
@@ -527,6 +527,8 @@ func (b *Bus) report(now time.Time, p *pd, reply Reply) {
 			kind = Other
 		}
 		b.emit(now, p, Event{Kind: kind, Reply: r})
+	case fragmentReply:
+		b.gather(now, p, r)
 	default:
 		if p.req == nil { // else it goes to who asked
 			b.emit(now, p, Event{Kind: Other, Reply: r})

@@ -150,19 +150,21 @@ type pd struct {
 	awaits   bool     // out has no answer yet
 	req      *request // whose command is outstanding, nil for our own
 	queue    []*request
-	refresh  []byte    // states still to be read
-	file     *fileJob  // nil without one
-	due      time.Time // when the PD next wants the line
-	busy     bool      // due is the wait after BUSY
-	polled   time.Time // last POLL sent
-	lastGood time.Time // last valid exchange
-	tried    time.Time // first sending of what is outstanding: a PD that asked for quiet was not silent before
-	misses   int       // in a row
-	nak1     int       // in a row
-	drained  int       // replies taken in stepDrain
-	restarts int       // in a row without a live exchange
-	quiet    bool      // the start under way is our own wish: its lights and outputs are as they were
-	probes   int       // unanswered starts in a row
+	refresh  []byte     // states still to be read
+	file     *fileJob   // nil without one
+	parts    *Assembler // of a multi-part message that it sends, nil without one
+	partsOf  byte       // its code
+	due      time.Time  // when the PD next wants the line
+	busy     bool       // due is the wait after BUSY
+	polled   time.Time  // last POLL sent
+	lastGood time.Time  // last valid exchange
+	tried    time.Time  // first sending of what is outstanding: a PD that asked for quiet was not silent before
+	misses   int        // in a row
+	nak1     int        // in a row
+	drained  int        // replies taken in stepDrain
+	restarts int        // in a row without a live exchange
+	quiet    bool       // the start under way is our own wish: its lights and outputs are as they were
+	probes   int        // unanswered starts in a row
 
 	secured
 
@@ -237,7 +239,8 @@ type Exchange struct {
 	Reply time.Duration // how long after the Write the answer may begin: the wire's time for Wire included
 }
 
-// Submit queues cmds for the PD at addr, before its polls. done is called once,
+// Submit queues cmds for the PD at addr, before its polls. GENAUTH and CRAUTH
+// without a Part are cut into as many commands as they need. done is called once,
 // from a later call of the Bus's methods, when every command is answered: the
 // replies, and all refusals joined; or when the PD goes offline. A command that
 // can not be sent makes an error at once, and done is not called. The id is for
@@ -265,14 +268,17 @@ func (b *Bus) submit(now time.Time, p *pd, cmds []Command, done func([]Reply, er
 	}
 	r := &request{done: done}
 	for _, c := range cmds {
-		data, err := c.AppendData(nil)
+		parts, err := p.fitting(c)
 		if err != nil {
-			return 0, fmt.Errorf("PD %d: command 0x%02x: %w", p.addr, c.Code(), err)
+			return 0, err
 		}
-		if n, most := p.length(data), p.stats.Caps.ReceiveSize(); n > most {
-			return 0, fmt.Errorf("%w %d: command 0x%02x makes %d bytes, it takes %d", ErrTooLong, p.addr, c.Code(), n, most)
+		for _, part := range parts {
+			data, err := part.AppendData(nil)
+			if err != nil {
+				return 0, fmt.Errorf("PD %d: %s: %w", p.addr, CommandName(c.Code()), err)
+			}
+			r.cmds = append(r.cmds, encoded{part.Code(), data})
 		}
-		r.cmds = append(r.cmds, encoded{c.Code(), data})
 	}
 	b.lastID++
 	r.id = b.lastID

@@ -50,15 +50,18 @@ const (
 	// Altered: what the PD says in the channel of what it can do (Caps) is not
 	// what came in the clear. Somebody on the line changes what it says.
 	Altered
+	// Message: a multi-part message of the PD is whole (Reply): PIV data, the
+	// answer to a challenge, an extended ID.
+	Message
 )
 
 func (k Kind) String() string {
-	if k > Altered {
+	if k > Message {
 		return fmt.Sprintf("kind %d", uint8(k))
 	}
 	return [...]string{"no event", "online", "offline", "restarted", "card", "card text", "keypad", "inputs", "outputs",
 		"local status", "reader status", "nak", "malformed", "other", "stale card", "secured", "untrusted",
-		"altered claims"}[k]
+		"altered claims", "message"}[k]
 }
 
 // An Event is one thing that happened on a line. The receiver may keep it. It
@@ -87,7 +90,7 @@ type Event struct {
 	Readers   []ReaderState // ReaderStatus
 
 	NAK   NAKCode // Nak
-	Reply Reply   // Malformed, Other
+	Reply Reply   // Malformed, Other, Message
 }
 
 // String tells what happened, never the card or the keys.
@@ -114,7 +117,7 @@ func (e Event) String() string {
 		return s + fmt.Sprintf(": %v", e.Readers)
 	case Nak:
 		return s + ": " + e.NAK.String()
-	case Malformed, Other:
+	case Malformed, Other, Message:
 		return s + fmt.Sprintf(": %v", e.Reply)
 	}
 	return s

@@ -308,7 +308,13 @@ func (p *playing) tells(r osdp.Reply) osdp.Kind {
 		return osdp.Outputs
 	case osdp.RSTATR:
 		return osdp.ReaderStatus
-	case osdp.MFGREP, osdp.PIVDATAR, osdp.XRD:
+	case osdp.PIVDATAR: // the last fragment tells of all
+		if p.want == nil {
+			return osdp.Message
+		}
+	case osdp.GENAUTHR, osdp.CRAUTHR:
+		return osdp.Message
+	case osdp.MFGREP, osdp.XRD:
 		if p.want == nil {
 			return osdp.Other
 		}
