@@ -158,7 +158,7 @@ type pd struct {
 	busy     bool       // due is the wait after BUSY
 	polled   time.Time  // last POLL sent
 	lastGood time.Time  // last valid exchange
-	tried    time.Time  // first sending of what is outstanding: a PD that asked for quiet was not silent before
+	pause    time.Time  // that it asked for ends
 	misses   int        // in a row
 	nak1     int        // in a row
 	drained  int        // replies taken in stepDrain
@@ -343,13 +343,6 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-func later(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return a
-	}
-	return b
-}
-
 // Next gives the exchange to do now. Without one, Wire is empty, and wait says
 // for how long there will be none unless something is submitted. After an
 // exchange the caller reports what came: Answer for each frame until one is
@@ -484,7 +477,7 @@ func (b *Bus) build(now time.Time, p *pd) {
 		p.polled = now
 		p.stats.Polls++
 	}
-	p.outCode, p.awaits, p.tried = f.Code, true, now
+	p.outCode, p.awaits = f.Code, true
 	// Submit has held the length against what the PD takes, so these cannot fail.
 	if p.channel != nil {
 		p.out, _ = p.channel.Seal(p.out[:0], f)

@@ -589,13 +589,15 @@ func TestNoiseIsNoRefusal(t *testing.T) {
 func TestMovedPD(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
+		to    uint8
 		moves bool
 		lost  int // answers at its place that are lost
-	}{{"moves", true, 0}, {"stays", false, 0}, {"moves, and a few answers are lost", true, 2}, {"is away for a while", true, 30}} {
+	}{{"moves", 9, true, 0}, {"stays", 9, false, 0}, {"moves, and a few answers are lost", 9, true, 2}, {"is away for a while", 9, true, 30},
+		{"changes its speed", 5, true, 0}, {"keeps its speed", 5, false, 0}} {
 		h := newHand(t, osdp.Options{}, 5, 6)
 		h.up()
 		told := false
-		if _, err := h.bus.Submit(h.now, 5, []osdp.Command{osdp.COMSET{Addr: 9, Baud: 38400}}, func(_ []osdp.Reply, err error) { told = err == nil }); err != nil {
+		if _, err := h.bus.Submit(h.now, 5, []osdp.Command{osdp.COMSET{Addr: tt.to, Baud: 38400}}, func(_ []osdp.Reply, err error) { told = err == nil }); err != nil {
 			t.Fatal(err)
 		}
 		addr, baud := uint8(5), 9600
@@ -605,9 +607,9 @@ func TestMovedPD(t *testing.T) {
 			case f.Addr == 6:
 				h.answer(f, plain(f))
 			case f.Code == osdp.CodeCOMSET:
-				h.answer(f, osdp.COM{Addr: 9, Baud: 38400})
+				h.answer(f, osdp.COM{Addr: tt.to, Baud: 38400})
 				if tt.moves {
-					addr, baud = 9, 38400
+					addr, baud = tt.to, 38400
 				}
 			case f.Addr != addr || h.baud != baud:
 				h.silence()

@@ -162,6 +162,7 @@ func (b *Bus) fileAnswered(now time.Time, p *pd, reply Reply) {
 	j.due, j.last = j.s.Ready(), true
 	if p.held() {
 		p.polled = now // a fragment is what it is asked instead
+		p.pause = j.due
 	}
 	switch {
 	case j.s.State() > FileFinishing:

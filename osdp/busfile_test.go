@@ -253,6 +253,26 @@ func TestSilentRefusal(t *testing.T) {
 	}
 }
 
+// TestLongPause: a PD that asks for half a minute of quiet is not called silent
+// for it, though the first fragment behind it is lost.
+func TestLongPause(t *testing.T) {
+	b := newFileBench(t, osdp.PDConfig{Keys: osdp.Keys{Current: &keyA}}, osdp.ReceiverOptions{Delay: 30 * time.Second})
+	b.send(osdp.File{Type: 1, Content: content(400)})
+	b.exchange()
+	at := b.now
+	f := b.nextAny()
+	if f.Code != osdp.CodeFILETRANSFER || b.now.Sub(at) < 29*time.Second {
+		t.Fatalf("%v after %v, want a fragment after 30 s", f, b.now.Sub(at))
+	}
+	if evs := b.silence(); len(evs) > 0 {
+		t.Errorf("one lost answer: %v", evs)
+	}
+	b.run(2 * time.Minute)
+	if b.result != nil || len(b.got) != 1 {
+		t.Errorf("%v, %d files", b.result, len(b.got))
+	}
+}
+
 // TestCancelledFile is forgotten by the PD, too.
 func TestCancelledFile(t *testing.T) {
 	b := newFileBench(t, osdp.PDConfig{Keys: osdp.Keys{Current: &keyA}}, osdp.ReceiverOptions{Action: osdp.FTInterleave})

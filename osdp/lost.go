@@ -1,0 +1,155 @@
+package osdp
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// busy repeats the command later, as it is. BUSY is no exchange: a PD that is
+// busy for ever goes offline like a silent one.
+func (b *Bus) busy(now time.Time, p *pd) {
+	p.stats.Busy++
+	p.busy, p.due = true, now.Add(busyWait)
+	if p.req != nil && p.req.cancelled {
+		b.restart(now, p)
+	} else if p.stats.Online && now.Sub(p.heard()) >= b.opt.Offline {
+		b.offline(now, p)
+	}
+}
+
+// Down tells that the line itself is gone: every PD is offline at once, every
+// command fails, and all PDs are looked for when Next is called again.
+func (b *Bus) Down(now time.Time) []Event {
+	b.cur, b.deadDue = nil, time.Time{}
+	for _, p := range b.pds {
+		if p.stats.Online {
+			b.offline(now, p)
+		}
+		p.begin(now)
+		p.probes, p.misses = 0, 0
+	}
+	return b.take()
+}
+
+// restart brings p up anew from sequence 0. Its commands stay queued, the one
+// outstanding included: who asks for a restart has not taken it, or forgot it.
+func (b *Bus) restart(now time.Time, p *pd) {
+	p.restarts++
+	if p.stats.Online {
+		p.stats.Restarts++
+		if p.restarts > restartsMost {
+			b.offline(now, p)
+			return
+		}
+	}
+	wait := time.Duration(0)
+	if p.restarts > 2 {
+		wait = min(retryFirst<<min(p.restarts, 8), probeMost)
+	}
+	p.begin(now.Add(wait))
+	if p.stats.Online && p.secureOnly() {
+		b.rehandshake(now.Add(wait), p)
+	}
+}
+
+// miss deals with an exchange that came to nothing.
+func (b *Bus) miss(now time.Time, p *pd) {
+	p.misses++
+	switch {
+	case p.stats.Online && now.Sub(p.heard()) >= b.opt.Offline:
+		b.offline(now, p)
+	case p.req != nil && p.req.cancelled:
+		b.restart(now, p) // it is not to be repeated, and may have been done
+	case !b.fileSilent(now, p):
+	case p.away != nil && p.misses >= comsetTries:
+		p.misses = 0
+		p.elsewhere()
+		b.restart(now, p)
+	case p.badMACs > 1:
+		b.restart(now, p) // the repeat was no better: the two ends have lost each other
+	case p.stats.Online:
+		// The first two repeats go at once, for noise. After that the others on
+		// the line need it more; the last try ends when the PD goes offline.
+		wait := time.Duration(0)
+		if p.misses > 2 {
+			wait = min(retryFirst<<min(p.misses-3, 8), retryMost)
+		}
+		last := p.heard().Add(b.opt.Offline - b.opt.ReplyDelay)
+		if last.Before(now) {
+			last = now
+		}
+		p.due = earlier(now.Add(wait), last)
+		if p.step == stepReceive && p.misses >= bringUpTries {
+			p.noReceive = true
+			b.restart(now, p)
+		}
+	case p.step != stepID && p.misses < bringUpTries:
+		p.due = now
+	default:
+		p.noReceive = p.noReceive || p.step == stepReceive
+		p.stats.Trouble = NoTrouble // it is not there
+		p.misses = 0
+		p.probes++
+		p.elsewhere()
+		p.begin(now.Add(min(probeFirst<<min(p.probes-1, 8), probeMost)))
+		p.checksum = p.noCRC || p.probes%checksumEvery == checksumEvery-1
+	}
+}
+
+// heard is from when on p is silent, if it is: from its last valid exchange, or
+// from the end of a pause that it asked for.
+func (p *pd) heard() time.Time {
+	if p.pause.After(p.lastGood) {
+		return p.pause
+	}
+	return p.lastGood
+}
+
+// offline gives p up, and its commands with it.
+func (b *Bus) offline(now time.Time, p *pd) {
+	queue := p.queue
+	p.queue = nil
+	p.stats.Online, p.stats.Since = false, now
+	if p.file != nil {
+		p.file.stale = true
+	}
+	p.knowsCRC, p.noCRC, p.checksum, p.noReceive = false, false, false, false // it may be another when it comes back
+	p.misses, p.nak1, p.restarts, p.probes, p.lastNAK = 0, 0, 0, 1, NAKNone
+	p.badMACs, p.candidate, p.tries, p.quiet, p.parts = 0, 0, 0, false, nil
+	p.begin(now.Add(probeFirst))
+	b.emit(now, p, Event{Kind: Offline})
+	if r := p.rekey; r != nil && r.taken {
+		p.rekey = nil
+		r.done(fmt.Errorf("%w: PD %d: before it proved its new key", ErrOffline, p.addr))
+	}
+	for _, r := range queue {
+		r.done(r.replies, errors.Join(append(r.errs, fmt.Errorf("%w: PD %d", ErrOffline, p.addr))...))
+	}
+}
+
+// move follows p to where it says that it is from now on, if that is a place
+// where it can be. It may come up there or stay where it was: the two are tried
+// in turn until it answers.
+func (b *Bus) move(p *pd, com COM) (moved bool) {
+	was := away{p.addr, p.baud}
+	if other := b.find(com.Addr); com.Addr < Broadcast && (other == nil || other == p) {
+		p.addr = com.Addr
+	}
+	if com.Baud >= baudLeast && com.Baud <= baudMost {
+		p.baud = int(com.Baud)
+	}
+	if was == (away{p.addr, p.baud}) {
+		return false
+	}
+	p.away = &was
+	return true
+}
+
+// elsewhere looks for p at the other of the two places where it can be, if there
+// are two.
+func (p *pd) elsewhere() {
+	if p.away != nil {
+		*p.away, p.addr, p.baud = away{p.addr, p.baud}, p.away.addr, p.away.baud
+	}
+}
