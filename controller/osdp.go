@@ -126,7 +126,7 @@ const (
 func NewOSDP(cfg OSDPConfig) *OSDP {
 	d := &OSDP{cfg: cfg, log: cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)), err: cfg.Check(),
 		pds: make(map[uint8]*osdpPD), doors: make(map[string]*osdpDoor),
-		keying: make(map[uint8]*sync.Mutex), keeper: keeper{wake: make(chan struct{}, 1)}, post: func(...Event) {}}
+		keying: make(map[uint8]*sync.Mutex), keeper: keeper{wake: make(chan struct{}, 1), changing: make(map[uint8]bool)}, post: func(...Event) {}}
 	for _, r := range cfg.Readers {
 		if d.doors[r.Door] == nil {
 			d.doors[r.Door] = &osdpDoor{contact: contactUnknown}

@@ -45,7 +45,10 @@ const importCheck = 50 * time.Millisecond
 // goroutine of its own: a disk that hesitates must not stop the polls.
 type keeper struct {
 	wake chan struct{} // capacity 1
-	todo []keeping     // guarded by the driver's mu
+
+	// Guarded by the driver's mu.
+	todo     []keeping
+	changing map[uint8]bool // by address: an operator changes its key
 }
 
 // A keeping is what a PD has proven, or says of itself on a clear line.
@@ -94,24 +97,40 @@ func (d *OSDP) keep(ctx context.Context) {
 			return
 		case <-d.keeper.wake:
 		}
-		d.mu.Lock()
-		todo := d.keeper.todo
-		d.keeper.todo = nil
-		d.mu.Unlock()
-		for _, k := range todo {
-			if lock := d.keying[k.addr]; !lock.TryLock() { // whoever holds it wakes us
-				d.mu.Lock()
-				d.keeper.todo = append(d.keeper.todo, k)
-				d.mu.Unlock()
-				continue
-			}
-			err := d.store(k)
-			d.keying[k.addr].Unlock()
-			if err != nil {
-				d.alarm(k.addr, "What this reader has proven could not be stored; after a restart it may have to prove it again: "+err.Error())
+		for addr, lock := range d.keying {
+			if lock.TryLock() { // whoever holds it wakes us
+				d.settle(addr, false)
+				lock.Unlock()
 			}
 		}
 	}
+}
+
+// settle stores what the reader at addr has proven so far; its lock is held.
+// With identity only, that is who it is, and not which key it has.
+func (d *OSDP) settle(addr uint8, identityOnly bool) {
+	for _, k := range d.learned(addr) {
+		if identityOnly {
+			k.slot = osdp.SlotNone
+		}
+		if err := d.store(k); err != nil {
+			d.alarm(k.addr, "What this reader has proven could not be stored; after a restart it may have to prove it again: "+err.Error())
+		}
+	}
+}
+
+// learned takes from the keeper what it has of the reader at addr.
+func (d *OSDP) learned(addr uint8) (list []keeping) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.keeper.todo = slices.DeleteFunc(d.keeper.todo, func(k keeping) bool {
+		if k.addr != addr {
+			return false
+		}
+		list = append(list, k)
+		return true
+	})
+	return list
 }
 
 // store keeps what a reader has proven. It is not called while the reader's key
@@ -125,7 +144,7 @@ func (d *OSDP) store(k keeping) (err error) {
 			err = d.cfg.Keys.Abandon(d.cfg.Name, k.addr)
 		}
 	}
-	if _, _, id := d.cfg.Keys.Load(d.cfg.Name, k.addr); id == nil {
+	if _, _, id := d.cfg.Keys.Load(d.cfg.Name, k.addr); id == nil && k.id != (osdp.PDID{}) { // which is one that would not say
 		err = errors.Join(err, d.cfg.Keys.Pin(d.cfg.Name, k.addr, k.id))
 		d.line.Pin(k.addr, new(k.id.Identity()))
 	}
@@ -146,7 +165,8 @@ func (d *OSDP) alarm(addr uint8, text string) {
 }
 
 // change runs f, which changes the key of the named reader, with nobody else
-// changing or storing it.
+// changing or storing it. What the reader proved before is stored first: it says
+// nothing of a key that is set afterwards.
 func (d *OSDP) change(reader string, f func(addr uint8) error) error {
 	addr, err := d.address(reader)
 	if err != nil {
@@ -155,16 +175,51 @@ func (d *OSDP) change(reader string, f func(addr uint8) error) error {
 	if d.cfg.Keys == nil {
 		return fmt.Errorf("%w: %s", ErrNoKeyStore, d.cfg.Name)
 	}
-	lock := d.keying[addr]
-	if !lock.TryLock() {
+	if !d.claim(addr) {
 		return fmt.Errorf("%w: reader %s", ErrKeyChange, reader)
 	}
-	defer signal(d.keeper.wake)
-	defer lock.Unlock()
-	if err := f(addr); err != nil {
+	defer d.release(addr)
+	d.keying[addr].Lock() // the keeper holds it for as long as a disk takes
+	defer d.keying[addr].Unlock()
+	d.settle(addr, false)
+	err = f(addr)
+	d.resolve(addr)
+	if err != nil {
 		return fmt.Errorf("controller: %s: reader %s: %w", d.cfg.Name, reader, err)
 	}
 	return nil
+}
+
+// claim makes the caller the one who changes the key of the PD at addr.
+func (d *OSDP) claim(addr uint8) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.keeper.changing[addr] {
+		return false
+	}
+	d.keeper.changing[addr] = true
+	return true
+}
+
+func (d *OSDP) release(addr uint8) {
+	d.mu.Lock()
+	delete(d.keeper.changing, addr)
+	d.mu.Unlock()
+	signal(d.keeper.wake)
+}
+
+// resolve has the reader at addr prove anew which key it has, if that is open.
+// What it proved while the new key was on its way says nothing: it may have
+// taken it since.
+func (d *OSDP) resolve(addr uint8) {
+	d.settle(addr, true)
+	current, pending, _ := d.cfg.Keys.Load(d.cfg.Name, addr)
+	if pending == nil {
+		return
+	}
+	if err := d.line.UseKeys(addr, osdp.Keys{Current: current, Pending: pending}); err != nil {
+		d.log.Warn("reader not asked which key it has", "controller", d.cfg.Name, "address", addr, "err", err)
+	}
 }
 
 func (d *OSDP) address(reader string) (uint8, error) {
@@ -181,34 +236,47 @@ func (d *OSDP) address(reader string) (uint8, error) {
 // one of the two, and both are kept.
 func (d *OSDP) Rotate(ctx context.Context, reader string) error {
 	return d.change(reader, func(addr uint8) error {
-		return d.give(ctx, addr, d.line.SetKey)
+		key, err := osdp.NewKey(rand.Reader)
+		if err != nil {
+			return err
+		}
+		return d.give(ctx, addr, key, d.line.SetKey)
 	})
 }
 
 // Install gives the named reader, which is in installation mode, a random first
-// key under SCBK-D, until ctx ends: see osdp.Bus.Install.
+// key under SCBK-D, until ctx ends: see osdp.Bus.Install. One that was on its
+// way to the reader before, and may have arrived, is the one that it gets.
 func (d *OSDP) Install(ctx context.Context, reader string) error {
 	return d.change(reader, func(addr uint8) error {
-		return d.give(ctx, addr, d.line.Install)
+		_, pending, _ := d.cfg.Keys.Load(d.cfg.Name, addr)
+		if pending != nil {
+			return d.give(ctx, addr, *pending, d.line.Install)
+		}
+		key, err := osdp.NewKey(rand.Reader)
+		if err != nil {
+			return err
+		}
+		return d.give(ctx, addr, key, d.line.Install)
 	})
 }
 
-// give has send bring a new key to the PD at addr, between its two entries in
-// the store.
-func (d *OSDP) give(ctx context.Context, addr uint8, send func(context.Context, uint8, osdp.Key) error) error {
-	key, err := osdp.NewKey(rand.Reader)
-	if err != nil {
+// give has send bring key to the PD at addr, between its two entries in the
+// store.
+func (d *OSDP) give(ctx context.Context, addr uint8, key osdp.Key, send func(context.Context, uint8, osdp.Key) error) error {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
+	_, pending, _ := d.cfg.Keys.Load(d.cfg.Name, addr)
 	if err := d.cfg.Keys.Begin(d.cfg.Name, addr, key); err != nil {
 		return err
 	}
-	err = send(ctx, addr, key)
+	err := send(ctx, addr, key)
 	var nak *osdp.NAKError
 	switch {
 	case err == nil:
 		return d.cfg.Keys.Commit(d.cfg.Name, addr)
-	case errors.Is(err, osdp.ErrKeyNotTaken), errors.Is(err, osdp.ErrNotSent), errors.As(err, &nak):
+	case errors.Is(err, osdp.ErrKeyNotTaken), errors.As(err, &nak), pending == nil && errors.Is(err, osdp.ErrNotSent):
 		return errors.Join(err, d.cfg.Keys.Abandon(d.cfg.Name, addr))
 	}
 	return err // it may have either: the next handshake tells
@@ -235,7 +303,13 @@ func (d *OSDP) Import(ctx context.Context, reader string, key osdp.Key) error {
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
-				err := fmt.Errorf("the reader has not proven the key: %v: %w", s.Trouble, ctx.Err())
+				why := "it does not answer"
+				if s.Trouble != osdp.NoTrouble {
+					why = s.Trouble.String()
+				} else if s.Online {
+					why = "it has proven another"
+				}
+				err := fmt.Errorf("the reader has not proven this key: %s: %w", why, ctx.Err())
 				return errors.Join(err, d.cfg.Keys.Abandon(d.cfg.Name, addr), d.line.UseKeys(addr, osdp.Keys{Current: current, Pending: pending}))
 			}
 		}

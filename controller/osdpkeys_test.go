@@ -21,7 +21,7 @@ import (
 // exchange.
 type secureBench struct {
 	t      *testing.T
-	store  *readerkeys.Store
+	store  controller.KeyStore
 	pd     *osdptest.PD
 	driver *controller.OSDP
 	stop   func()
@@ -153,6 +153,127 @@ func TestReaderKeys(t *testing.T) {
 		}
 		if _, _, id := store.Load("line", 5); id == nil || id.Serial != 2 {
 			t.Errorf("pinned: %v", id)
+		}
+		b.stop()
+	})
+}
+
+// A restless store reboots the PD between the entry of a new key and its sending.
+type restless struct {
+	*readerkeys.Store
+	reboot func()
+}
+
+func (s restless) Begin(line string, addr uint8, key osdp.Key) error {
+	defer s.reboot()
+	return s.Store.Begin(line, addr, key)
+}
+
+// TestProofBeforeTheKey: a reader that proves its old key, then takes the new one
+// and goes away, has the new one; nobody may forget that.
+func TestProofBeforeTheKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, err := readerkeys.Open(readerkeys.Options{Dir: t.TempDir(), Key: make([]byte, 32)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		held := osdp.Key{4, 4, 2}
+		if err := errors.Join(store.Begin("line", 5, held), store.Commit("line", 5)); err != nil {
+			t.Fatal(err)
+		}
+		b := &secureBench{t: t}
+		device := func() *osdptest.PD {
+			return osdptest.NewPD(osdptest.Config{Addr: 5, Outputs: 2, SCBK: &held, RequireSecure: true,
+				OnKey: func(k osdp.Key) error { held = k; b.pd.Mute(true); return nil }})
+		}
+		b.store = restless{store, func() { b.pd.Reboot() }}
+		b.start(device())
+		if err := b.within(time.Minute, func(ctx context.Context) error { return b.driver.Rotate(ctx, "front reader") }); !errors.Is(err, osdp.ErrOffline) {
+			t.Errorf("a reader that went away: %v", err)
+		}
+		time.Sleep(time.Minute)
+		b.stop()
+		if _, pending, _ := store.Load("line", 5); pending == nil || *pending != held {
+			t.Error("the key that it has is gone")
+		}
+		b.start(device()) // power comes back, for all
+		if r := b.reader(); !r.Online || !r.Secure {
+			t.Errorf("after the power cut: %+v", r)
+		}
+		if current, pending, _ := store.Load("line", 5); current == nil || *current != held || pending != nil {
+			t.Error("the store does not say which key it has")
+		}
+		b.stop()
+	})
+}
+
+// TestInstallAgain: a key that may have arrived in the first try is the one that
+// the second gives.
+func TestInstallAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, err := readerkeys.Open(readerkeys.Options{Dir: t.TempDir(), Key: make([]byte, 32)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := &secureBench{t: t, store: store}
+		var held osdp.Key
+		deaf, channel := true, false
+		b.start(osdptest.NewPD(osdptest.Config{Addr: 5, Outputs: 2, InstallMode: true,
+			OnKey: func(k osdp.Key) error { held = k; return nil },
+			OnReply: func(code byte, _ bool) {
+				if code == osdp.CodePDID && channel && deaf {
+					b.pd.Mute(true) // the key, which comes next, goes to nobody
+				}
+				channel = code == osdp.CodeRMACI
+			}}))
+		install := func(ctx context.Context) error { return b.driver.Install(ctx, "front reader") }
+		if err := b.within(time.Minute, install); !errors.Is(err, osdp.ErrInstall) || errors.Is(err, osdp.ErrNotSent) {
+			t.Errorf("to a deaf reader: %v", err)
+		}
+		_, pending, _ := store.Load("line", 5)
+		if pending == nil {
+			t.Fatal("the key that was sent is gone")
+		}
+		if err := b.within(time.Millisecond, install); !errors.Is(err, osdp.ErrNotSent) {
+			t.Errorf("without time: %v", err)
+		}
+		if _, again, _ := store.Load("line", 5); again == nil || *again != *pending {
+			t.Error("the key that it may have is forgotten")
+		}
+		deaf = false
+		b.pd.Mute(false)
+		if err := b.within(time.Minute, install); err != nil {
+			t.Fatal(err)
+		}
+		if current, again, _ := store.Load("line", 5); current == nil || *current != held || again != nil || held != *pending {
+			t.Error("the reader has another key than the store")
+		}
+		b.stop()
+	})
+}
+
+// TestOneChangeAtATime: a second operator is told at once.
+func TestOneChangeAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, err := readerkeys.Open(readerkeys.Options{Dir: t.TempDir(), Key: make([]byte, 32)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := &secureBench{t: t, store: store}
+		b.start(osdptest.NewPD(osdptest.Config{Addr: 5, Outputs: 2}))
+		done := make(chan error)
+		go func() {
+			done <- b.within(time.Minute, func(ctx context.Context) error { return b.driver.Install(ctx, "front reader") })
+		}()
+		synctest.Wait()
+		if err := b.driver.Forget("front reader"); !errors.Is(err, controller.ErrKeyChange) {
+			t.Errorf("a second change: %v", err)
+		}
+		if err := <-done; !errors.Is(err, osdp.ErrNotSent) {
+			t.Errorf("a reader that knows no secure channel: %v", err)
+		}
+		if err := b.driver.Forget("front reader"); err != nil {
+			t.Error(err)
 		}
 		b.stop()
 	})
