@@ -25,6 +25,9 @@ func (b *Bus) Answer(now time.Time, f Frame) (evs []Event, done bool) {
 		b.ignore(&p.stats.OtherPanel, p)
 	case f.Addr != p.addr:
 		b.ignore(&p.stats.Foreign, p)
+		if q := b.find(f.Addr); q != nil {
+			b.unasked(q, f)
+		}
 	case p.channel != nil:
 		done = b.opened(now, p, f)
 	case f.SCBType != 0 && !(p.shake != nil && f.SCBType <= SCS14):
@@ -54,12 +57,27 @@ func (b *Bus) Unasked(f Frame) {
 			b.ignore(&p.stats.Echoes, p)
 			return
 		case f.Addr == p.addr && f.Reply:
-			b.ignore(&p.stats.Unasked, p)
+			b.unasked(p, f)
 			return
 		case f.Addr == p.addr:
 			b.ignore(&p.stats.OtherPanel, p)
 			return
 		}
+	}
+	if !f.Reply && len(b.pds) > 0 { // it asks for somebody whom we do not know
+		b.ignore(&b.pds[0].stats.OtherPanel, b.pds[0])
+	}
+}
+
+// unasked counts the reply f of p, to which nobody listens now.
+func (b *Bus) unasked(p *pd, f Frame) {
+	if p.awaits && f.Seq == p.seq { // we gave up too soon
+		b.ignore(&p.stats.Late, p)
+		return
+	}
+	b.ignore(&p.stats.Unasked, p)
+	if f.Seq == p.answered && !p.lastGood.IsZero() {
+		p.stats.Twice++
 	}
 }
 
@@ -156,7 +174,7 @@ func (b *Bus) accept(now time.Time, p *pd, f Frame) {
 		p.lastReply = append(append(p.lastReply[:0], f.Code), f.Data...)
 	}
 	p.knowsCRC = p.knowsCRC || !p.checksum
-	p.seq = p.seq%3 + 1
+	p.answered, p.seq = p.seq, p.seq%3+1
 	p.awaits, p.lastGood, p.due = false, now, now
 	p.misses, p.nak1, p.probes, p.badMACs = 0, 0, 0, 0
 	p.away = nil

@@ -145,6 +145,7 @@ type pd struct {
 	away     *away // set from COM until it answers
 	step     step
 	seq      uint8  // of the command outstanding or next
+	answered uint8  // of the one before
 	out      []byte // the frame outstanding, to be repeated byte for byte
 	outCode  byte
 	awaits   bool     // out has no answer yet
@@ -322,6 +323,7 @@ func (b *Bus) Stats() []PDStats {
 		all[i] = p.stats
 		all[i].Addr, all[i].Name, all[i].LastGood, all[i].Checksum = p.addr, p.cfg.Name, p.lastGood, p.checksum
 		all[i].Caps = slices.Clone(p.stats.Caps)
+		all[i].Clear = !p.secureOnly()
 		all[i].Secure = p.channel != nil && p.under != slotDefault && p.step >= stepReceive
 	}
 	return all

@@ -66,13 +66,8 @@ func (h *hand) nextAny() osdp.Frame {
 // answer answers f with r, 3 ms later.
 func (h *hand) answer(f osdp.Frame, r osdp.Reply) ([]osdp.Event, bool) {
 	h.t.Helper()
-	data, err := r.AppendData(nil)
-	if err != nil {
-		h.t.Fatal(err)
-	}
 	h.now = h.now.Add(3 * time.Millisecond)
-	f.Reply, f.Code, f.Data = true, r.Code(), data
-	return h.bus.Answer(h.now, f)
+	return h.bus.Answer(h.now, h.reply(f, r))
 }
 
 func (h *hand) silence() []osdp.Event {

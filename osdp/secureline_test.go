@@ -112,6 +112,7 @@ func TestWhatIsOnTheLine(t *testing.T) {
 		{osdptest.Foreign, func(s osdp.PDStats) uint64 { return s.Foreign }},
 		{osdptest.WrongSeq, func(s osdp.PDStats) uint64 { return s.Late }},
 		{osdptest.Repeat, func(s osdp.PDStats) uint64 { return s.Unasked }},
+		{osdptest.Repeat, func(s osdp.PDStats) uint64 { return s.Twice }},
 		{osdptest.NotReply, func(s osdp.PDStats) uint64 { return s.OtherPanel }},
 	} {
 		synctest.Test(t, func(t *testing.T) {

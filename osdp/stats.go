@@ -14,6 +14,7 @@ type PDStats struct {
 	Since    time.Time // of Online's last change; zero before the first
 	LastGood time.Time // last valid exchange, also of one that is not served; zero before the first
 	Secure   bool      // a secure channel under the PD's own key is up
+	Clear    bool      // it needs none: it is served in the clear
 	Trouble  Trouble   // why a PD that answers is not served
 	Checksum bool      // speaks with the 8-bit checksum
 	ID       PDID      // as last told
@@ -36,8 +37,9 @@ type PDStats struct {
 	Echoes     uint64 // our own bytes: an adapter that hears itself
 	OtherPanel uint64 // commands that we did not send: somebody else polls this line
 	Foreign    uint64 // replies of another address
-	Late       uint64 // replies with another sequence number: late, or repeated
-	Unasked    uint64 // frames of this PD while nobody had asked it, or a second answer: two PDs at one address, or one that babbles
+	Late       uint64 // replies with another sequence number, or when their time was over: late, or repeated
+	Unasked    uint64 // frames of this PD while nobody had asked it: two PDs at one address, or one that babbles
+	Twice      uint64 // of them, second answers to the command that it answered last
 
 	Handshakes    uint64 // secure channels that came up
 	Refused       uint64 // handshakes that failed
@@ -55,7 +57,20 @@ const latencyFirst = 500 * time.Microsecond
 // on.
 type Latency struct {
 	Counts [12]uint64 // the last one has no upper bound
+	Sum    time.Duration
 	Max    time.Duration
+}
+
+// Bound is the upper bound of bucket i of Counts, which it includes. The last
+// bucket's is meaningless.
+func (l Latency) Bound(i int) time.Duration { return latencyFirst << i }
+
+// Count is the number of times in l.
+func (l Latency) Count() (n uint64) {
+	for _, c := range l.Counts {
+		n += c
+	}
+	return n
 }
 
 func (l *Latency) add(d time.Duration) {
@@ -64,17 +79,15 @@ func (l *Latency) add(d time.Duration) {
 		i++
 	}
 	l.Counts[i]++
+	l.Sum += d
 	l.Max = max(l.Max, d)
 }
 
 // Quantile is a time that the fraction q of all were not longer than: the upper
 // bound of its bucket, Max at the most, and 0 without any.
 func (l Latency) Quantile(q float64) time.Duration {
-	var all, sum uint64
-	for _, n := range l.Counts {
-		all += n
-	}
-	rank := uint64(math.Ceil(q * float64(all)))
+	var sum uint64
+	rank := uint64(math.Ceil(q * float64(l.Count())))
 	for i, n := range l.Counts {
 		if sum += n; sum >= rank && n > 0 {
 			return min(latencyFirst<<i, l.Max)
