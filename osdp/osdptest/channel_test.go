@@ -30,6 +30,7 @@ type acu struct {
 	seq     uint8
 	rand    *rand.ChaCha8
 	session *osdp.Session
+	byHand  *chain // the same session; use one of the two
 }
 
 func newACU(p *panel) *acu { return &acu{panel: p, addr: 3, rand: rand.NewChaCha8([32]byte{1})} }
@@ -68,9 +69,11 @@ func (a *acu) shake(key osdp.Key, def bool) error {
 	}
 	f := a.next(osdp.POLL{})
 	h.Challenge(&f)
-	if _, err := h.Client(frame(a.t, a.send(encode(a.t, f)))); err != nil {
+	ccrypt := frame(a.t, a.send(encode(a.t, f)))
+	if _, err := h.Client(ccrypt); err != nil {
 		return err
 	}
+	a.byHand = newChain(a.t, key, f.Data, ccrypt.Data[8:16])
 	f = a.next(osdp.POLL{})
 	h.Server(&f)
 	a.session, err = h.Session(frame(a.t, a.send(encode(a.t, f))))
@@ -355,4 +358,178 @@ func TestEndOfSession(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOddFrames are authentic, and not as they should be: SCS_15 carries no
+// data, encrypted data is padded, and a number is not left out.
+func TestOddFrames(t *testing.T) {
+	out := []byte{0, byte(osdp.OutputOn), 0, 0}
+	for _, tt := range []struct {
+		name string
+		f    osdp.Frame
+		data []byte
+		want osdp.Reply
+	}{
+		{"no data, encrypted all the same", osdp.Frame{Seq: 2, SCBType: osdp.SCS17, Code: osdp.CodePOLL}, nil, osdp.ACK{}},
+		{"a block of the other direction", osdp.Frame{Seq: 2, SCBType: osdp.SCS16, Code: osdp.CodePOLL}, nil, osdp.ACK{}},
+		{"as it should be", osdp.Frame{Seq: 2, SCBType: osdp.SCS17, Code: osdp.CodeOUT}, out, osdp.ACK{}},
+		{"data in the clear", osdp.Frame{Seq: 2, SCBType: osdp.SCS15, Code: osdp.CodeOUT}, out, nak(osdp.NAKSecurity)},
+		{"a number left out", osdp.Frame{Seq: 3, SCBType: osdp.SCS17, Code: osdp.CodeOUT}, out, nak(osdp.NAKSequence)},
+		{"the last number again", osdp.Frame{Seq: 1, SCBType: osdp.SCS17, Code: osdp.CodeOUT}, out, nak(osdp.NAKSequence)},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			pd, a := start(t, secure())
+			tt.f.Addr = 3
+			b := a.send(a.byHand.seal(t, tt.f, tt.data))
+			f := frame(t, b)
+			data, ok := a.byHand.open(f, b[1:])
+			if got := osdp.ParseReply(f.Code, data); !ok || !equal(got, tt.want) {
+				t.Errorf("%s: %v, MAC right: %v; want %v", tt.name, got, ok, tt.want)
+			}
+			if done := pd.Output(0); done != (tt.want.Code() == osdp.CodeACK && tt.data != nil) {
+				t.Errorf("%s: carried out: %v", tt.name, done)
+			}
+		})
+	}
+}
+
+// TestNoPadding: what is authentic and decrypts to nothing is not carried out.
+func TestNoPadding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, a := start(t, secure())
+		// Sealed as SCS_15, the block is no ciphertext; then it says it were one.
+		f := osdp.Frame{Addr: 3, Seq: 2, SCBType: osdp.SCS15, Code: osdp.CodeOUT, Data: make([]byte, 16)}
+		b := encode(t, f)[1:]
+		b[6] = osdp.SCS17
+		mac := a.byHand.mac(b[:len(b)-2-4], a.byHand.reply)
+		f.SCBType, f.MAC = osdp.SCS17, [4]byte(mac[:])
+		a.byHand.command = mac
+		b = a.send(encode(t, f))
+		r := frame(t, b)
+		if data, ok := a.byHand.open(r, b[1:]); !ok || !equal(osdp.ParseReply(r.Code, data), nak(osdp.NAKLength)) {
+			t.Errorf("%v % x, MAC right: %v, want NAK 2", r, data, ok)
+		}
+	})
+}
+
+// TestHandshakeRefused goes through the handshakes that lead to no session.
+func TestHandshakeRefused(t *testing.T) {
+	challenge := func(block uint8, scb, data []byte) osdp.Frame {
+		return osdp.Frame{Addr: 3, SCBType: block, SCBData: scb, Code: osdp.CodeCHLNG, Data: data}
+	}
+	rnd := make([]byte, 8)
+	for _, tt := range []struct {
+		name string
+		f    osdp.Frame
+		want osdp.NAKCode
+	}{
+		{"no block", challenge(0, nil, rnd), osdp.NAKBlock},
+		{"no selector", challenge(osdp.SCS11, nil, rnd), osdp.NAKBlock},
+		{"selector 0", challenge(osdp.SCS11, []byte{0}, rnd), osdp.NAKBlock},
+		{"selector 2", challenge(osdp.SCS11, []byte{2}, rnd), osdp.NAKBlock},
+		{"two selectors", challenge(osdp.SCS11, []byte{1, 1}, rnd), osdp.NAKBlock},
+		{"short number", challenge(osdp.SCS11, []byte{1}, rnd[1:]), osdp.NAKLength},
+		{"the reply's block", challenge(osdp.SCS12, []byte{1}, rnd), osdp.NAKBlock},
+		{"a later channel", challenge(0x21, []byte{1}, rnd), osdp.NAKBlock},
+		{"another command in the block", osdp.Frame{Addr: 3, SCBType: osdp.SCS11, SCBData: []byte{1}, Code: osdp.CodePOLL}, osdp.NAKBlock},
+		{"SCRYPT first", osdp.Frame{Addr: 3, SCBType: osdp.SCS13, SCBData: []byte{1}, Code: osdp.CodeSCRYPT, Data: make([]byte, 16)}, osdp.NAKBlock},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			pd := osdptest.NewPD(secure())
+			if _, got := reply(t, serve(t, pd).send(encode(t, tt.f))); !equal(got, nak(tt.want)) || pd.Secure() {
+				t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+			}
+		})
+	}
+}
+
+// TestWrongPanel: a panel without the key gets nothing to work with, and no
+// second try with the same number.
+func TestWrongPanel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pd := osdptest.NewPD(secure())
+		a := newACU(serve(t, pd))
+		h, err := osdp.NewACUHandshake(a.rand, siteKey, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := a.next(osdp.POLL{})
+		h.Challenge(&f)
+		if _, err := h.Client(frame(t, a.send(encode(t, f)))); err != nil {
+			t.Fatal(err)
+		}
+		right := a.next(osdp.POLL{})
+		h.Server(&right)
+		wrong := right
+		wrong.Data = append([]byte{right.Data[0] ^ 1}, right.Data[1:]...)
+		got := frame(t, a.send(encode(t, wrong)))
+		if got.SCBType != osdp.SCS14 || !bytes.Equal(got.SCBData, []byte{0xff}) || len(got.Data) != 0 || pd.Secure() {
+			t.Errorf("wrong cryptogram: %v, block % x", got, got.SCBData)
+		}
+		right.Seq = a.next(osdp.POLL{}).Seq
+		if got := frame(t, a.send(encode(t, right))); got.Code != osdp.CodeNAK || pd.Secure() {
+			t.Errorf("then the right one: %v", got)
+		}
+	})
+}
+
+// TestChallengeInSession: a new handshake, in the running sequence or from 0,
+// ends the session before it; one out of turn does not.
+func TestChallengeInSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pd, a := start(t, secure())
+		if err := a.shake(siteKey, false); err != nil || !pd.Secure() {
+			t.Errorf("in the running sequence: %v", err)
+		}
+		f := osdp.Frame{Addr: 3, Seq: a.seq%3 + 1, SCBType: osdp.SCS11, SCBData: []byte{1}, Code: osdp.CodeCHLNG, Data: make([]byte, 8)}
+		if _, got := reply(t, a.send(encode(t, f))); !equal(got, nak(osdp.NAKSequence)) || !pd.Secure() {
+			t.Errorf("out of turn: %v", got)
+		}
+		if got := a.do(osdp.POLL{}); !equal(got, osdp.ACK{}) {
+			t.Errorf("the session after it: %v", got)
+		}
+		a.seq = 0
+		if err := a.shake(siteKey, false); err != nil || !pd.Secure() {
+			t.Errorf("from 0: %v", err)
+		}
+		old := a.seal(osdp.POLL{})
+		if err := a.shake(siteKey, false); err == nil {
+			t.Error("a CHLNG went through whose turn it was not")
+		}
+		if got := a.open(a.send(old)); !equal(got, osdp.ACK{}) {
+			t.Errorf("the session after it: %v", got)
+		}
+	})
+}
+
+// TestSecureFramesHaveCRC, whatever the panel's have.
+func TestSecureFramesHaveCRC(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := serve(t, osdptest.NewPD(secure()))
+		f := osdp.Frame{Addr: 3, Checksum: true, SCBType: osdp.SCS11, SCBData: []byte{1}, Code: osdp.CodeCHLNG, Data: make([]byte, 8)}
+		if got := frame(t, p.send(encode(t, f))); got.Code != osdp.CodeCCRYPT || got.Checksum {
+			t.Errorf("%v, checksum: %v", got, got.Checksum)
+		}
+	})
+}
+
+// TestStats counts what the PD met.
+func TestStats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pd, a := start(t, secure())
+		again := a.seal(osdp.POLL{})
+		a.send(again)
+		a.open(a.send(again))
+		a.send(encode(t, osdp.Frame{Addr: 3, Seq: a.seq, Reserved: 0x40, SCBType: osdp.SCS15, Code: osdp.CodePOLL}))
+		bad := encode(t, osdp.Frame{Addr: osdp.Broadcast, Seq: a.seq, Code: osdp.CodePOLL})
+		bad[len(bad)-1] ^= 1
+		if got := a.send(bad); len(got) != 0 {
+			t.Errorf("answer % x to a damaged broadcast", got)
+		}
+		a.inClear(osdp.POLL{})
+		want := osdptest.Stats{Commands: 4, Repeats: 1, BadChecks: 1, WrongMACs: 1, Clear: 1, Reserved: 1}
+		if got := pd.Stats(); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	})
 }

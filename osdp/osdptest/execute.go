@@ -43,19 +43,9 @@ func (p *PD) answer(now time.Time, c osdp.Command) osdp.Reply {
 	case osdp.LED:
 		return p.led(now, c)
 	case osdp.BUZ:
-		if int(c.Reader) >= p.cfg.Readers || c.Tone > osdp.ToneDefault {
-			return osdp.NAK{Reason: osdp.NAKRecord}
-		}
-		if p.cfg.OnBuzzer != nil {
-			p.calls = append(p.calls, func() { p.cfg.OnBuzzer(c) })
-		}
+		return p.buzz(c)
 	case osdp.TEXT:
-		if int(c.Reader) >= p.cfg.Readers || c.Mode < osdp.TextPermanent || c.Mode > osdp.TextForWrap || c.Row == 0 || c.Col == 0 {
-			return osdp.NAK{Reason: osdp.NAKRecord}
-		}
-		if p.cfg.OnText != nil {
-			p.calls = append(p.calls, func() { p.cfg.OnText(c) })
-		}
+		return p.text(c)
 	case osdp.COMSET:
 		return p.comset(c)
 	case osdp.ACURXSIZE:
@@ -134,7 +124,7 @@ func (p *PD) caps() osdp.PDCAP {
 		{Function: osdp.CapInputs, Compliance: 1, Number: uint8(p.cfg.Inputs)},
 		{Function: osdp.CapOutputs, Compliance: 4, Number: uint8(p.cfg.Outputs)},
 		{Function: osdp.CapCardFormat, Compliance: 1},
-		{Function: osdp.CapLED, Compliance: 4, Number: 1},
+		{Function: osdp.CapLED, Compliance: 4, Number: uint8(p.cfg.LEDs)},
 		{Function: osdp.CapBuzzer, Compliance: 2, Number: 1},
 		{Function: osdp.CapCheck, Compliance: bit(!p.cfg.ChecksumOnly)},
 		{Function: osdp.CapReceive, Compliance: osdp.MaxFrame & 0xff, Number: osdp.MaxFrame >> 8},

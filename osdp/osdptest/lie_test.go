@@ -161,3 +161,55 @@ func TestDeafWhileBooting(t *testing.T) {
 		}
 	})
 }
+
+// TestSpoiltReplies: what each lie about a reply makes of it.
+func TestSpoiltReplies(t *testing.T) {
+	good := func(t *testing.T, got []byte) osdp.Frame {
+		f, n, err := osdp.ParseFrame(got[1:])
+		if err != nil || n != len(got)-1 {
+			t.Fatalf("% x: %v", got, err)
+		}
+		return f
+	}
+	for _, tt := range []struct {
+		lie  osdptest.Lie
+		sees func(t *testing.T, got, truth []byte) bool
+	}{
+		{osdptest.Drop, func(_ *testing.T, got, _ []byte) bool { return len(got) == 0 }},
+		{osdptest.Deaf, func(_ *testing.T, got, _ []byte) bool { return len(got) == 0 }},
+		{osdptest.Corrupt, func(_ *testing.T, got, _ []byte) bool {
+			_, _, err := osdp.ParseFrame(got[1:])
+			return errors.Is(err, osdp.ErrCheck)
+		}},
+		{osdptest.Late, func(_ *testing.T, got, truth []byte) bool { return bytes.Equal(got, truth) }},
+		{osdptest.Repeat, func(_ *testing.T, got, truth []byte) bool {
+			return bytes.Equal(got, append(bytes.Clone(truth), truth...))
+		}},
+		{osdptest.Foreign, func(t *testing.T, got, _ []byte) bool { return good(t, got).Addr == 2 }},
+		{osdptest.WrongSeq, func(t *testing.T, got, _ []byte) bool { return good(t, got).Seq == 2 }},
+		{osdptest.NotReply, func(t *testing.T, got, _ []byte) bool { return !good(t, got).Reply }},
+		{osdptest.Noise, func(_ *testing.T, got, truth []byte) bool {
+			return bytes.HasSuffix(got, truth) && len(got) > len(truth)
+		}},
+		{osdptest.Trailing, func(_ *testing.T, got, truth []byte) bool {
+			return bytes.HasPrefix(got, truth) && len(got) > len(truth)
+		}},
+		{osdptest.Truncate, func(_ *testing.T, got, truth []byte) bool {
+			return bytes.HasPrefix(truth, got) && len(got) < len(truth)
+		}},
+		{osdptest.Dribble, func(_ *testing.T, got, truth []byte) bool { return bytes.Equal(got, truth) }},
+		{osdptest.Reset, func(t *testing.T, got, _ []byte) bool { return good(t, got).Seq == 0 }},
+		{osdptest.Refuse, func(t *testing.T, got, _ []byte) bool { return good(t, got).Code == osdp.CodeNAK }},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			pd := osdptest.NewPD(osdptest.Config{Addr: 3})
+			p := serve(t, pd)
+			p.send(command(t, 3, 0, osdp.ID{}))
+			truth := encode(t, osdp.Frame{Addr: 3, Reply: true, Seq: 1, Code: osdp.CodeACK})
+			pd.Lie(tt.lie, 1)
+			if got := p.send(command(t, 3, 1, osdp.POLL{})); !tt.sees(t, got, truth) {
+				t.Errorf("lie %d: % x", tt.lie, got)
+			}
+		})
+	}
+}

@@ -21,6 +21,7 @@ type Config struct {
 	ID      osdp.PDID  // what it says it is
 	Caps    osdp.PDCAP // nil: worked out from what follows
 	Readers int        // reader heads, 1 when 0
+	LEDs    int        // of each reader head, 1 when 0
 	Inputs  int
 	Outputs int
 	Baud    uint32   // of the line at the start, in bits per second; 9600 when 0
@@ -100,7 +101,7 @@ type PD struct {
 
 // NewPD returns a PD that is switched on and waits for its panel.
 func NewPD(c Config) *PD {
-	c.Readers = max(c.Readers, 1)
+	c.Readers, c.LEDs = max(c.Readers, 1), max(c.LEDs, 1)
 	if c.Bauds == nil {
 		c.Bauds = []uint32{9600, 19200, 38400, 57600, 115200, 230400}
 	}

@@ -36,16 +36,17 @@ func serve(t *testing.T, pds ...*osdptest.PD) *panel {
 	return &panel{t, near, 400 * time.Millisecond}
 }
 
-// send puts bytes on the line and returns what comes back within the wait.
+// send puts bytes on the line and returns what comes back, until nothing
+// does for the wait.
 func (p *panel) send(b []byte) []byte {
 	p.t.Helper()
 	if _, err := p.conn.Write(b); err != nil {
 		p.t.Fatal(err)
 	}
-	p.conn.SetReadDeadline(time.Now().Add(p.wait))
 	var got []byte
 	buf := make([]byte, 2000)
 	for {
+		p.conn.SetReadDeadline(time.Now().Add(p.wait))
 		n, err := p.conn.Read(buf)
 		got = append(got, buf[:n]...)
 		if errors.Is(err, os.ErrDeadlineExceeded) {

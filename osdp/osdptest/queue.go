@@ -12,7 +12,8 @@ const (
 	// staleAfter is how long a card or a key waits to be fetched. A door that
 	// opens long after the card was shown opens for somebody else.
 	staleAfter = 5 * time.Second
-	// queueMost is the number of replies that wait for a poll; the oldest goes.
+	// queueMost is the number of replies that wait for a POLL. The oldest goes,
+	// but no state: there are fewer of them, and one that was lost stays wrong.
 	queueMost = 32
 )
 
@@ -94,7 +95,8 @@ func (p *PD) SetReader(n int, s osdp.ReaderState) {
 func (p *PD) enqueue(w waiting) {
 	p.queue = append(p.queue, w)
 	if len(p.queue) > queueMost {
-		p.queue = slices.Delete(p.queue, 0, 1)
+		i := slices.IndexFunc(p.queue, func(w waiting) bool { return w.reply != nil })
+		p.queue = slices.Delete(p.queue, i, i+1)
 	}
 }
 

@@ -29,7 +29,7 @@ func (p *PD) led(now time.Time, c osdp.LED) osdp.Reply {
 		bad := func(k osdp.Blink, set, most uint8) bool {
 			return k.Code > most || k.Code == set && k.On == 0 && k.Off == 0 || k.OnColor > osdp.White || k.OffColor > osdp.White
 		}
-		if int(l.Reader) >= p.cfg.Readers || bad(l.Temporary, osdp.LEDSet, osdp.LEDSet) || bad(l.Permanent, osdp.LEDPerm, osdp.LEDPerm) {
+		if int(l.Reader) >= p.cfg.Readers || int(l.LED) >= p.cfg.LEDs || bad(l.Temporary, osdp.LEDSet, osdp.LEDSet) || bad(l.Permanent, osdp.LEDPerm, osdp.LEDPerm) {
 			return osdp.NAK{Reason: osdp.NAKRecord}
 		}
 	}
@@ -58,4 +58,27 @@ func shown(k osdp.Blink) osdp.Color {
 		return k.OffColor
 	}
 	return k.OnColor
+}
+
+// buzz carries out BUZ. A tone that would not sound is refused, as libosdp's PD
+// does.
+func (p *PD) buzz(c osdp.BUZ) osdp.Reply {
+	if int(c.Reader) >= p.cfg.Readers || c.Tone > osdp.ToneDefault || c.Tone == osdp.ToneDefault && c.On == 0 {
+		return osdp.NAK{Reason: osdp.NAKRecord}
+	}
+	if p.cfg.OnBuzzer != nil {
+		p.calls = append(p.calls, func() { p.cfg.OnBuzzer(c) })
+	}
+	return osdp.ACK{}
+}
+
+// text carries out TEXT.
+func (p *PD) text(c osdp.TEXT) osdp.Reply {
+	if int(c.Reader) >= p.cfg.Readers || c.Mode < osdp.TextPermanent || c.Mode > osdp.TextForWrap || c.Row == 0 || c.Col == 0 {
+		return osdp.NAK{Reason: osdp.NAKRecord}
+	}
+	if p.cfg.OnText != nil {
+		p.calls = append(p.calls, func() { p.cfg.OnText(c) })
+	}
+	return osdp.ACK{}
 }
