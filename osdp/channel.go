@@ -294,7 +294,7 @@ func (b *Bus) opened(now time.Time, p *pd, f Frame) (done bool) {
 	switch {
 	case errors.Is(err, ErrMAC):
 		return b.guessed(now, p)
-	case err != nil && !(errors.Is(err, ErrClear) && isState(f.Code)):
+	case err != nil && !(errors.Is(err, ErrClear) && noSecret(f.Code)):
 		// It has the key, and sends what it should encrypt in the clear, or
 		// nothing that can be read. What it says is not taken.
 		p.stats.ClearData++
@@ -302,15 +302,18 @@ func (b *Bus) opened(now time.Time, p *pd, f Frame) (done bool) {
 		b.restart(now, p)
 		return true
 	case err != nil:
-		p.stats.ClearData++ // libosdp's PD does this to states, and states are no secret
+		p.stats.ClearData++
 	}
 	f.Data = data
 	b.accept(now, p, f)
 	return true
 }
 
-// isState says whether code is the reply to a state request.
-func isState(code byte) bool { return code >= CodeLSTATR && code <= CodeRSTATR }
+// noSecret says whether a reply is taken although its data is not encrypted. So
+// libosdp's PD answers state requests, and so it says that it has no such state.
+func noSecret(code byte) bool {
+	return code >= CodeLSTATR && code <= CodeRSTATR || code == CodeNAK
+}
 
 // clear takes a clear frame inside a channel.
 func (b *Bus) clear(now time.Time, p *pd, f Frame) (done bool) {

@@ -502,7 +502,7 @@ func TestGuessing(t *testing.T) {
 }
 
 // TestClearData: states may come authentic but clear, as libosdp's PD sends
-// them; a card may not.
+// them, and a refusal; a card may not.
 func TestClearData(t *testing.T) {
 	l := newLock(t, keyA)
 	k := newKeyed(t, l, osdp.PDConfig{Addr: 5, Keys: osdp.Keys{Current: &keyA}})
@@ -522,11 +522,14 @@ func TestClearData(t *testing.T) {
 	if evs, done := send(osdp.LSTATR{Tamper: 1}); !done || len(evs) != 1 || !evs[0].Tamper {
 		t.Errorf("a clear state: %v, %v", evs, done)
 	}
+	if evs, done := send(osdp.NAK{Reason: osdp.NAKRecord}); !done || len(evs) != 1 || evs[0].Kind != osdp.Nak || k.stats().Restarts != 0 {
+		t.Errorf("a clear refusal: %v, %v, %d restarts", evs, done, k.stats().Restarts)
+	}
 	evs, done := send(osdp.RAW{Bits: 26, Data: []byte{1, 2, 3, 0x40}})
 	if !done || slices.ContainsFunc(evs, func(e osdp.Event) bool { return e.Kind == osdp.Card }) {
 		t.Errorf("a clear card was taken: %v, %v", evs, done)
 	}
-	if s := k.stats(); s.ClearData != 2 {
+	if s := k.stats(); s.ClearData != 3 {
 		t.Errorf("%d counted", s.ClearData)
 	}
 	k.want(osdp.Restarted, time.Second)
