@@ -42,7 +42,7 @@ func (b *inbox[T]) await(ctx context.Context, match func(T) bool) (T, error) {
 		select {
 		case <-more:
 		case <-ctx.Done():
-			return v, fmt.Errorf("%w; others there: %v", ctx.Err(), b.rest())
+			return v, fmt.Errorf("%w; others there: %v", ctx.Err(), b.last())
 		}
 	}
 }
@@ -65,9 +65,12 @@ func (b *inbox[T]) take(match func(T) bool) (v T, more <-chan struct{}, err erro
 	return v, b.more, nil
 }
 
-// rest is what nobody has asked for yet.
-func (b *inbox[T]) rest() []T {
+// lastMost is how many items an error tells of.
+const lastMost = 10
+
+// last is what came last of what nobody has asked for yet.
+func (b *inbox[T]) last() []T {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return slices.Clone(b.items)
+	return slices.Clone(b.items[max(0, len(b.items)-lastMost):])
 }

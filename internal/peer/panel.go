@@ -22,6 +22,7 @@ type PanelConfig struct {
 	Refresh time.Duration // whole milliseconds; SampleRefresh when 0
 	Addrs   []uint8       // PDs are numbered from 0 in this order
 	Keys    [][]byte      // SCBK for each of Addrs, 16 bytes, nil for in the clear; or nil for all
+	Patient bool          // waits 5 s for an answer, not its 200 ms: for tests on a busy machine
 }
 
 // StartPanel compiles and runs libosdp's control panel in C as long as the test.
@@ -29,7 +30,11 @@ type PanelConfig struct {
 // no compiler.
 func StartPanel(t testing.TB, c PanelConfig) *Process {
 	t.Helper()
-	library := cache(t, filepath.Join("libosdp", "libosdp.a"))
+	name := "libosdp.a"
+	if c.Patient {
+		name = "libosdp-patient.a"
+	}
+	library := cache(t, filepath.Join("libosdp", name))
 	line, files := c.Line, []*os.File(nil)
 	if line == "" {
 		line, files = "fd:3", []*os.File{c.Master}

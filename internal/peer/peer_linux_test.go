@@ -12,17 +12,14 @@ import (
 // These tests have libosdp at both ends: they prove the programs, so that a
 // failure of the sequence is ours.
 
-func testKey(first byte) []byte {
-	key := make([]byte, 16)
+func testKey(first byte) (key osdp.Key) {
 	for i := range key {
-		key[i] = first + byte(i)
+		key[i] = first + byte(i*i)
 	}
 	return key
 }
 
-func keySet(key []byte) osdp.Command {
-	return osdp.RawCommand{Op: osdp.CodeKEYSET, Data: append([]byte{1, byte(len(key))}, key...)}
-}
+func keySet(key osdp.Key) osdp.Command { return osdp.KEYSET{Kind: osdp.KeyAES128, Key: key[:]} }
 
 // fileContent is what libosdp's control panel in C makes up as well.
 func fileContent(size int) []byte {
@@ -37,8 +34,8 @@ func TestPeersSecureChannel(t *testing.T) {
 	t.Parallel()
 	wire := NewWire(t, 2)
 	key, next, content := testKey(0x10), testKey(0x80), fileContent(100_000)
-	d := StartPD(t, PDConfig{Line: wire.Path(1), Addr: 3, Key: key, Enforce: true, Outputs: 1})
-	p := StartCP(t, CPConfig{Line: wire.Path(0), PDs: map[uint8][]byte{3: key}, Enforce: true})
+	d := StartPD(t, PDConfig{Line: wire.Path(1), Addr: 3, Key: key[:], Enforce: true, Outputs: 1})
+	p := StartCP(t, CPConfig{Line: wire.Path(0), PDs: map[uint8][]byte{3: key[:]}, Enforce: true})
 	p.AwaitOnline(t, 3, true)
 	p.AwaitSecure(t, 3, true)
 	d.AwaitSecure(t, true)
@@ -71,7 +68,7 @@ func TestPeersInstall(t *testing.T) {
 	wire := NewWire(t, 2)
 	key := testKey(0x42)
 	d := StartPD(t, PDConfig{Line: wire.Path(1), Addr: 3})
-	p := StartCP(t, CPConfig{Line: wire.Path(0), PDs: map[uint8][]byte{3: key}})
+	p := StartCP(t, CPConfig{Line: wire.Path(0), PDs: map[uint8][]byte{3: key[:]}})
 	d.AwaitCommand(t, keySet(key))
 	p.AwaitOnline(t, 3, true)
 	p.AwaitSecure(t, 3, true)
@@ -82,9 +79,9 @@ func TestPeersMultiDrop(t *testing.T) {
 	t.Parallel()
 	wire := NewWire(t, 3)
 	key := testKey(0x20)
-	first := StartPD(t, PDConfig{Line: wire.Path(1), Addr: 1, Key: key})
+	first := StartPD(t, PDConfig{Line: wire.Path(1), Addr: 1, Key: key[:]})
 	second := StartPD(t, PDConfig{Line: wire.Path(2), Addr: 2})
-	p := StartCP(t, CPConfig{Line: wire.Path(0), PDs: map[uint8][]byte{1: key, 2: nil}})
+	p := StartCP(t, CPConfig{Line: wire.Path(0), PDs: map[uint8][]byte{1: key[:], 2: nil}})
 	for i, d := range []*PD{first, second} {
 		addr := uint8(i + 1)
 		p.AwaitOnline(t, addr, true)
@@ -100,15 +97,16 @@ func TestPeersMultiDrop(t *testing.T) {
 
 // TestPanelInC has the control panel of the benchmarks do all that they want.
 func TestPanelInC(t *testing.T) {
+	key := testKey(0x30)
 	for _, tt := range []struct {
 		name string
 		key  []byte
-	}{{"clear", nil}, {"secure", testKey(0x30)}} {
+	}{{"clear", nil}, {"secure", key[:]}} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			master, path := Pty(t)
 			d := StartPD(t, PDConfig{Line: path, Addr: 9, Key: tt.key, Outputs: 1})
-			p := StartPanel(t, PanelConfig{Master: master, Refresh: time.Millisecond, Addrs: []uint8{9}, Keys: [][]byte{tt.key}})
+			p := StartPanel(t, PanelConfig{Master: master, Refresh: time.Millisecond, Addrs: []uint8{9}, Keys: [][]byte{tt.key}, Patient: true})
 			p.Await(t, Report{"is": "online", "pd": 0, "up": true})
 			if tt.key != nil {
 				p.Await(t, Report{"is": "secure", "pd": 0, "up": true})

@@ -159,6 +159,20 @@ func (c *CP) Send(t testing.TB, addr uint8, cmd osdp.Command) {
 	}
 }
 
+// Install does nothing: the panel gives its key to a PD that takes SCBK-D, unless
+// it was told to enforce security.
+func (c *CP) Install(testing.TB, uint8, osdp.Key) {}
+
+// Rekey gives the PD at addr a new key, and waits until it is served under that.
+func (c *CP) Rekey(t testing.TB, addr uint8, key osdp.Key) {
+	t.Helper()
+	c.Send(t, addr, osdp.KEYSET{Kind: osdp.KeyAES128, Key: key[:]})
+	for _, up := range []bool{false, true} {
+		c.AwaitSecure(t, addr, up)
+		c.AwaitOnline(t, addr, up) // it is not while it handshakes again
+	}
+}
+
 // AwaitReply waits until the PD at addr has told r in answer to a POLL, or has
 // told it in answer to a command.
 func (c *CP) AwaitReply(t testing.TB, addr uint8, r osdp.Reply) {

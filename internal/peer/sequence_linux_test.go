@@ -1,28 +1,30 @@
 package peer
 
 import (
-	"context"
-	"reflect"
-	"sync"
 	"testing"
 	"time"
 
 	"latchkey/osdp"
 	"latchkey/osdp/osdptest"
-	"latchkey/serialline"
 )
 
 // A panel is what the sequence asks of a control panel with one PD.
 type panel interface {
 	AwaitOnline(t testing.TB, addr uint8, online bool)
+	AwaitSecure(t testing.TB, addr uint8, up bool)
+	Install(t testing.TB, addr uint8, key osdp.Key)
+	Rekey(t testing.TB, addr uint8, key osdp.Key)
 	Send(t testing.TB, addr uint8, c osdp.Command)
+	SendFile(t testing.TB, addr uint8, kind uint8, content []byte)
 	AwaitReply(t testing.TB, addr uint8, r osdp.Reply)
 }
 
 // A device is what the sequence asks of a PD.
 type device interface {
+	AwaitSecure(t testing.TB, up bool)
 	Tell(t testing.TB, r osdp.Reply)
 	AwaitCommand(t testing.TB, c osdp.Command)
+	AwaitFile(t testing.TB, kind uint8, content []byte)
 }
 
 // The PD of the sequence.
@@ -33,19 +35,53 @@ const (
 	outputs   = 2
 )
 
-// TestSequence plays one day of a reader with libosdp at either end of the line,
-// and with ours at both. With libosdp at both it tests the programs themselves.
-func TestSequence(t *testing.T) {
+const second = time.Second
+
+// A footing is what the two ends have of each other at the start.
+type footing uint8
+
+const (
+	inClear   footing = iota // no keys, and none wanted
+	withKeys                 // the same key, and nothing without it
+	toInstall                // the PD is in install mode and has none yet
+)
+
+// play runs f for libosdp at either end of the line, and for ours at both. With
+// libosdp at both it tests the programs themselves.
+func play(t *testing.T, s footing, f func(t *testing.T, p panel, d device)) {
+	key := testKey(0x10)
 	panels := map[string]func(t *testing.T, line string) panel{
-		"our ACU": func(t *testing.T, line string) panel { return startACU(t, line) },
+		"our ACU": func(t *testing.T, line string) panel {
+			switch s {
+			case inClear:
+				return startACU(t, line, osdp.PDConfig{Security: osdp.AllowClear})
+			case withKeys:
+				return startACU(t, line, osdp.PDConfig{Keys: osdp.Keys{Current: &key}})
+			}
+			return startACU(t, line, osdp.PDConfig{})
+		},
 		"libosdp CP": func(t *testing.T, line string) panel {
-			return StartCP(t, CPConfig{Line: line, PDs: map[uint8][]byte{firstAddr: nil}})
+			c := CPConfig{Line: line, PDs: map[uint8][]byte{firstAddr: key[:]}, Enforce: s == withKeys}
+			if s == inClear {
+				c.PDs[firstAddr] = nil
+			}
+			return StartCP(t, c)
 		},
 	}
 	devices := map[string]func(t *testing.T, line string) device{
-		"our PD": func(t *testing.T, line string) device { return startReader(t, line) },
+		"our PD": func(t *testing.T, line string) device {
+			c := osdptest.Config{InstallMode: s == toInstall, RequireSecure: s != inClear}
+			if s == withKeys {
+				c.SCBK = &key
+			}
+			return startReader(t, line, c)
+		},
 		"libosdp PD": func(t *testing.T, line string) device {
-			return StartPD(t, PDConfig{Line: line, Addr: firstAddr, Inputs: inputs, Outputs: outputs})
+			c := PDConfig{Line: line, Addr: firstAddr, Inputs: inputs, Outputs: outputs}
+			if s == withKeys {
+				c.Key, c.Enforce = key[:], true
+			}
+			return StartPD(t, c)
 		},
 	}
 	for panelName, startPanel := range panels {
@@ -54,22 +90,62 @@ func TestSequence(t *testing.T) {
 				t.Parallel()
 				wire := NewWire(t, 2)
 				d := startDevice(t, wire.Path(1))
-				p := startPanel(t, wire.Path(0))
-				p.AwaitOnline(t, firstAddr, true)
-				clearSequence(t, p, d)
+				f(t, startPanel(t, wire.Path(0)), d)
 			})
 		}
 	}
 }
 
-// clearSequence is what needs no secure channel.
-func clearSequence(t *testing.T, p panel, d device) {
+// TestSequence plays one day of a reader in the clear.
+func TestSequence(t *testing.T) {
+	play(t, inClear, func(t *testing.T, p panel, d device) {
+		p.AwaitOnline(t, firstAddr, true)
+		day(t, p, d)
+		move(t, p, d)
+	})
+}
+
+// TestSecureSequence plays the same day in a secure channel, with a file of the
+// size of a controller's table and a new key.
+func TestSecureSequence(t *testing.T) {
+	play(t, withKeys, func(t *testing.T, p panel, d device) {
+		p.AwaitOnline(t, firstAddr, true)
+		p.AwaitSecure(t, firstAddr, true)
+		d.AwaitSecure(t, true)
+		day(t, p, d)
+		content := fileContent(100_000)
+		p.SendFile(t, firstAddr, osdp.FilePrivate, content)
+		d.AwaitFile(t, osdp.FilePrivate, content)
+		next := testKey(0x80)
+		p.Rekey(t, firstAddr, next)
+		d.AwaitCommand(t, keySet(next))
+		move(t, p, d)
+	})
+}
+
+// TestInstall gives a PD its first key, over SCBK-D.
+func TestInstall(t *testing.T) {
+	play(t, toInstall, func(t *testing.T, p panel, d device) {
+		key := testKey(0x10)
+		p.Install(t, firstAddr, key)
+		d.AwaitCommand(t, keySet(key))
+		p.AwaitOnline(t, firstAddr, true)
+		p.AwaitSecure(t, firstAddr, true)
+		d.AwaitSecure(t, true)
+		day(t, p, d)
+	})
+}
+
+// day is what a reader does all day.
+func day(t *testing.T, p panel, d device) {
+	t.Helper()
 	for _, c := range []osdp.Command{
 		osdp.LED{{Permanent: osdp.Blink{Code: osdp.LEDPerm, On: second / 2, Off: second / 5, OnColor: osdp.Red, OffColor: osdp.Black}}},
 		osdp.LED{{Temporary: osdp.Blink{Code: osdp.LEDSet, On: second / 10, OnColor: osdp.Green}, Timer: 3 * second}},
 		osdp.BUZ{Tone: osdp.ToneDefault, On: second / 5, Off: second / 10, Count: 3},
 		osdp.OUT{{Output: 1, Action: osdp.OutputOnFor, Timer: 5 * second}},
 		osdp.TEXT{Mode: osdp.TextFor, Time: 4 * second, Row: 1, Col: 2, Text: "come in"},
+		osdp.MFG{Vendor: vendor, Data: []byte("how are you?")},
 	} {
 		p.Send(t, firstAddr, c)
 		d.AwaitCommand(t, c)
@@ -81,11 +157,18 @@ func clearSequence(t *testing.T, p panel, d device) {
 		osdp.RAW{Bits: 56, Data: []byte{0x04, 0xa1, 0xb2, 0xc3, 0xd4, 0xe5, 0xf6}},
 		osdp.ISTATR{osdp.InputInactive, osdp.InputActive},
 		osdp.LSTATR{Tamper: 1},
+		osdp.MFGREP{Vendor: vendor, Data: []byte("well")},
 	} {
 		d.Tell(t, r)
 		p.AwaitReply(t, firstAddr, r)
 	}
+}
 
+var vendor = [3]byte{0xfe, 0xca, 0x00}
+
+// move gives the PD another address and speed, and finds it there.
+func move(t *testing.T, p panel, d device) {
+	t.Helper()
 	com := osdp.COMSET{Addr: nextAddr, Baud: 38400}
 	p.Send(t, firstAddr, com)
 	d.AwaitCommand(t, com)
@@ -95,119 +178,4 @@ func clearSequence(t *testing.T, p panel, d device) {
 	card := osdp.RAW{CardFormat: osdp.FormatWiegand, Bits: 34, Data: []byte{0x12, 0x34, 0x56, 0x78, 0x80}}
 	d.Tell(t, card)
 	p.AwaitReply(t, nextAddr, card)
-}
-
-const second = time.Second
-
-// An acu is our end as a control panel: a Bus and a Line on a serial port.
-type acu struct {
-	line   *osdp.Line
-	events inbox[osdp.Event]
-}
-
-func startACU(t *testing.T, path string) *acu {
-	a := &acu{}
-	a.line = osdp.NewLine(osdp.NewBus([]osdp.PDConfig{{Addr: firstAddr, Name: "reader", Security: osdp.AllowClear}}), func(context.Context) (osdp.Port, error) {
-		return serialline.Open(serialline.Config{Path: path, Baud: 115200})
-	}, nil)
-	background(t, func(ctx context.Context) error { return a.line.Run(ctx, a.events.put) })
-	return a
-}
-
-// background runs f until the test ends.
-func background(t *testing.T, f func(context.Context) error) {
-	var wg sync.WaitGroup
-	t.Cleanup(wg.Wait) // the test's context ends before
-	wg.Go(func() {
-		if err := f(t.Context()); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-func (a *acu) await(t testing.TB, what string, match func(osdp.Event) bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if _, err := a.events.await(ctx, match); err != nil {
-		t.Fatalf("our ACU: no %s: %v; PDs %+v", what, err, a.line.Stats())
-	}
-}
-
-func (a *acu) AwaitOnline(t testing.TB, addr uint8, online bool) {
-	t.Helper()
-	kind := osdp.Offline
-	if online {
-		kind = osdp.Online
-	}
-	a.await(t, kind.String(), func(e osdp.Event) bool { return e.Addr == addr && e.Kind == kind })
-}
-
-func (a *acu) Send(t testing.TB, addr uint8, c osdp.Command) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if err := a.line.Send(ctx, addr, c); err != nil {
-		t.Fatalf("our ACU: command 0x%02x: %v", c.Code(), err)
-	}
-}
-
-func (a *acu) AwaitReply(t testing.TB, addr uint8, r osdp.Reply) {
-	t.Helper()
-	var want osdp.Event
-	switch r := r.(type) {
-	case osdp.RAW:
-		want = osdp.Event{Kind: osdp.Card, Reader: r.Reader, CardFormat: r.CardFormat, Bits: r.Bits, Data: r.Data}
-	case osdp.KEYPAD:
-		want = osdp.Event{Kind: osdp.Keypad, Reader: r.Reader}
-		for _, k := range r.Keys {
-			switch k {
-			case osdp.KeyStar:
-				k = '*'
-			case osdp.KeyPound:
-				k = '#'
-			}
-			want.Digits += string(rune(k))
-		}
-	case osdp.ISTATR:
-		want = osdp.Event{Kind: osdp.Inputs, Inputs: r}
-	case osdp.LSTATR:
-		want = osdp.Event{Kind: osdp.LocalStatus, Tamper: r.Tamper != 0, PowerFail: r.Power != 0}
-	default:
-		t.Fatalf("our ACU: reply 0x%02x is not in the sequence", r.Code())
-	}
-	want.Addr = addr
-	a.await(t, want.String(), func(e osdp.Event) bool {
-		e.At = time.Time{}
-		return reflect.DeepEqual(e, want)
-	})
-}
-
-// A reader is our end as a PD: the simulated one on a serial port.
-type reader struct {
-	pd       *osdptest.PD
-	commands inbox[osdp.Command]
-}
-
-func startReader(t *testing.T, path string) *reader {
-	r := &reader{}
-	r.pd = osdptest.NewPD(osdptest.Config{Addr: firstAddr, Inputs: inputs, Outputs: outputs, OnCommand: r.commands.put})
-	port, err := serialline.Open(serialline.Config{Path: path, Baud: 115200})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { port.Close() })
-	background(t, func(ctx context.Context) error { return r.pd.Serve(ctx, port) })
-	return r
-}
-
-func (r *reader) Tell(_ testing.TB, reply osdp.Reply) { r.pd.Queue(reply) }
-
-func (r *reader) AwaitCommand(t testing.TB, c osdp.Command) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if _, err := r.commands.await(ctx, func(got osdp.Command) bool { return reflect.DeepEqual(got, c) }); err != nil {
-		t.Fatalf("our PD: no command 0x%02x: %v", c.Code(), err)
-	}
 }

@@ -27,6 +27,7 @@ type end struct {
 
 	mu     sync.Mutex
 	meddle func(chunk []byte) (out []byte, after time.Duration)
+	watch  func(osdp.Frame)
 	scan   osdp.Scanner
 	bytes  int
 	codes  [256]int
@@ -67,6 +68,15 @@ func (w *Wire) Meddle(end int, f func(chunk []byte) (out []byte, after time.Dura
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.meddle = f
+}
+
+// Watch shows f each frame that end sends from now on, before any meddling and
+// before anybody hears it. The frame is good until f returns. A nil f ends it.
+func (w *Wire) Watch(end int, f func(osdp.Frame)) {
+	e := w.ends[end]
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.watch = f
 }
 
 // Count is how many frames with a code an end has sent, before any meddling.
@@ -123,6 +133,9 @@ func (e *end) sent(b []byte) (out []byte, after time.Duration) {
 		f, err := e.scan.Next()
 		if err == nil {
 			e.codes[f.Code]++
+			if e.watch != nil {
+				e.watch(f)
+			}
 		} else if errors.Is(err, osdp.ErrShort) {
 			break
 		}
