@@ -170,25 +170,37 @@ type Status struct {
 	Readers []ReaderStatus `json:"readers,omitempty"`
 	Doors   []DoorStatus   `json:"doors,omitempty"`
 	Table   *TableStatus   `json:"table,omitempty"` // nil where the hardware holds no table
+	Line    *LineStatus    `json:"line,omitempty"`  // nil where nothing is known of it
 	Problem string         `json:"problem,omitempty"`
 }
 
 // A ReaderStatus is one reader.
 type ReaderStatus struct {
-	Name      string    `json:"name"`
-	Door      string    `json:"door"`
-	Address   uint8     `json:"address"`
-	Online    bool      `json:"online"`
-	Secure    bool      `json:"secure"`            // the line to it is encrypted, with a key of its own
-	Problem   string    `json:"problem,omitempty"` // why it is not served though it answers, for people
-	Since     time.Time `json:"since,omitzero"`
-	Tamper    bool      `json:"tamper,omitempty"`
-	PowerFail bool      `json:"power_fail,omitempty"`
-	Polls     uint64    `json:"polls"`
-	Retries   uint64    `json:"retries"`
-	CRCErrors uint64    `json:"crc_errors"`
-	Naks      uint64    `json:"naks"`
+	Name    string `json:"name"`
+	Door    string `json:"door"`
+	Address uint8  `json:"address"`
+	Online  bool   `json:"online"`
+	Secure  bool   `json:"secure"` // the line to it is encrypted, with a key of its own
+	// Clear: its line needs no encryption, because the site file says so and it
+	// has no key. What is wired behind a reader or controller nobody can see from
+	// here: a Wiegand cable there is open to who reaches it, Secure or not.
+	Clear      bool      `json:"clear,omitempty"`
+	Encryption string    `json:"encryption"`        // the two in words, Encrypted or why not; never empty
+	Problem    string    `json:"problem,omitempty"` // why it is not served though it answers, for people
+	Since      time.Time `json:"since,omitzero"`
+	Tamper     bool      `json:"tamper,omitempty"`
+	PowerFail  bool      `json:"power_fail,omitempty"`
+	Polls      uint64    `json:"polls"`
+	Retries    uint64    `json:"retries"`
+	CRCErrors  uint64    `json:"crc_errors"`
+	Naks       uint64    `json:"naks"`
+
+	Quality *Quality `json:"quality,omitempty"` // nil where nothing is known of it
+	Remarks []Remark `json:"remarks,omitempty"` // what is odd about its answers since a minute or so
 }
+
+// Encrypted is the Encryption of a reader in a secure channel.
+const Encrypted = "encrypted"
 
 // A DoorStatus is one door, as far as its hardware tells.
 type DoorStatus struct {

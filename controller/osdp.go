@@ -89,6 +89,7 @@ type OSDP struct {
 
 	keying map[uint8]*sync.Mutex // by address; held while the PD's key is changed or stored
 	keeper keeper
+	looks  looks
 
 	mu      sync.Mutex
 	running bool
@@ -156,6 +157,7 @@ func (d *OSDP) Run(ctx context.Context, sink Sink) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { c.run(stop) })
 	wg.Go(func() { d.keep(stop) })
+	wg.Go(func() { d.looks.keep(stop, d.look) })
 
 	d.mu.Lock()
 	d.post, d.ctx, d.running = c.post, stop, true
@@ -430,23 +432,6 @@ func (d *OSDP) offline(pd *osdpPD, readers []OSDPReader, at time.Time, of func(O
 	return out
 }
 
-// troubleText is why a reader that answers is not served, for people.
-func troubleText(t osdp.Trouble) string {
-	switch t {
-	case osdp.NoKey:
-		return "The reader answers, but has no key yet, so its line would not be encrypted. Give it one: latchkey-agent osdp keyset."
-	case osdp.NoChannel:
-		return "The reader refuses an encrypted line with the key that belongs to it. It may have been reset, or be another one."
-	case osdp.WrongKey:
-		return "The reader has another key than the one that belongs to it. It may have been reset or exchanged: look at it before giving it a new key."
-	case osdp.Forged:
-		return "Somebody on the line to this reader forges its answers. Have the cable looked at."
-	case osdp.Swapped:
-		return "This is not the reader that was here: its serial number differs. If it was exchanged on purpose: latchkey-agent osdp forget."
-	}
-	return ""
-}
-
 // dropped notes that r's PD let go of its strike; d.mu is held.
 func (d *OSDP) dropped(r OSDPReader) {
 	i := slices.IndexFunc(d.cfg.Readers, func(o OSDPReader) bool { return o.Door == r.Door })
@@ -521,38 +506,4 @@ func (p *osdpPD) keys(reader uint8, digits string, at time.Time) (pins []string)
 	}
 	p.digits[reader] = have
 	return pins
-}
-
-// Status is what the line looks like now.
-func (d *OSDP) Status() Status {
-	s := Status{Name: d.cfg.Name, Kind: "osdp", Port: d.cfg.Port}
-	if d.err != nil {
-		s.Problem = d.err.Error()
-		return s
-	}
-	stats := d.line.Stats()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	now := time.Now()
-	for i, r := range d.cfg.Readers {
-		pd := d.pds[r.Addr]
-		rs := ReaderStatus{Name: r.Name, Door: r.Door, Address: r.Addr, Online: pd.online, Since: pd.since,
-			Tamper: pd.tamper || pd.headTamper[r.Reader], PowerFail: pd.power}
-		if j := slices.IndexFunc(stats, func(p osdp.PDStats) bool { return p.Addr == r.Addr }); j >= 0 {
-			rs.Secure, rs.Problem = stats[j].Secure, troubleText(stats[j].Trouble)
-			rs.Polls, rs.Retries, rs.CRCErrors, rs.Naks = stats[j].Polls, stats[j].Retries, stats[j].CRCErrors, stats[j].NAKs
-		}
-		s.Readers = append(s.Readers, rs)
-		switch {
-		case pd.online && (!s.Online || pd.since.Before(s.Since)):
-			s.Online, s.Since = true, pd.since
-		case !s.Online && pd.since.After(s.Since):
-			s.Since = pd.since
-		}
-		if slices.IndexFunc(d.cfg.Readers, func(o OSDPReader) bool { return o.Door == r.Door }) == i {
-			door := d.doors[r.Door]
-			s.Doors = append(s.Doors, DoorStatus{ID: r.Door, Contact: door.contact, Unlocked: now.Before(door.until)})
-		}
-	}
-	return s
 }

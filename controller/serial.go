@@ -177,12 +177,16 @@ func (s *Serial) Status() Status {
 			}
 		}
 		st.Doors = append(st.Doors, door)
-		st.Readers = append(st.Readers, ReaderStatus{Name: d.Reader, Door: d.ID, Address: s.cfg.Addr,
+		st.Readers = append(st.Readers, ReaderStatus{Name: d.Reader, Door: d.ID, Address: s.cfg.Addr, Encryption: linkClear,
 			Online: s.online && s.heads[d.Index], Since: s.since, Tamper: s.tamper,
 			Polls: s.stats.Exchanges, Retries: s.stats.Retries, CRCErrors: s.stats.Damaged})
 	}
 	return st
 }
+
+// linkClear is the Encryption of readers behind a door controller: the serial
+// door link has none.
+const linkClear = "not encrypted: the serial door link knows no encryption"
 
 // A serialRun is one Run. Its fields belong to Run's goroutine.
 type serialRun struct {

@@ -1,0 +1,125 @@
+package controller
+
+import (
+	"strconv"
+	"time"
+
+	"latchkey/osdp"
+)
+
+// A Quality says how the exchange with one reader went since its driver began.
+// Readers that share an address share it.
+type Quality struct {
+	Answers      uint64  `json:"answers"`
+	ReplyP50     float64 `json:"reply_p50_seconds"` // half of the answers began and ended within; a bucket's bound
+	ReplyP99     float64 `json:"reply_p99_seconds"`
+	ReplyMax     float64 `json:"reply_max_seconds"`
+	WorstPollGap float64 `json:"worst_poll_gap_seconds"` // the longest time from one poll to the next while it was online
+
+	NAKs map[string]uint64 `json:"naks,omitempty"` // refusals by code, "1" to "9" and NAKOther
+	Busy uint64            `json:"busy"`
+
+	Handshakes        uint64 `json:"handshakes"`         // secure channels that came up
+	RefusedHandshakes uint64 `json:"handshakes_refused"` // and those that did not
+	MACErrors         uint64 `json:"mac_errors"`         // answers that were not authentic
+	ClearReplies      uint64 `json:"clear_replies"`      // answers in the clear inside a channel, not believed
+	ClearData         uint64 `json:"clear_data"`         // authentic answers that were not encrypted
+	AlteredClaims     uint64 `json:"altered_claims"`     // somebody changed what it says about itself in the clear
+
+	Strays map[string]uint64 `json:"strays,omitempty"` // what came instead of its answers, by the names below
+}
+
+// NAKOther is the code of a refusal for a reason that nobody knows.
+const NAKOther = "other"
+
+// The kinds of stray frames.
+const (
+	StrayEcho       = "echo"        // our own command came back
+	StrayOtherPanel = "other_panel" // a command that is not ours
+	StrayForeign    = "foreign"     // an answer from an address that was not asked
+	StrayLate       = "late"        // an answer whose time was over
+	StrayUnasked    = "unasked"     // a reader spoke of itself, or twice
+)
+
+// A LineStatus says how the exchange on a bus goes, all its readers together.
+type LineStatus struct {
+	Replies      Histogram         `json:"-"`
+	WorstPollGap float64           `json:"worst_poll_gap_seconds"`
+	Handshakes   uint64            `json:"handshakes"`
+	Strays       map[string]uint64 `json:"strays,omitempty"`
+	Remarks      []Remark          `json:"remarks,omitempty"`
+}
+
+// A Histogram counts times by upper bound.
+type Histogram struct {
+	Buckets map[float64]uint64 // times of at most so many seconds, those of smaller bounds included
+	Count   uint64
+	Sum     float64 // seconds
+}
+
+// qualityOf is what s says of one reader.
+func qualityOf(s osdp.PDStats) *Quality {
+	return &Quality{
+		Answers:  s.Latency.Count(),
+		ReplyP50: s.Latency.Quantile(0.5).Seconds(), ReplyP99: s.Latency.Quantile(0.99).Seconds(), ReplyMax: s.Latency.Max.Seconds(),
+		WorstPollGap: s.WorstPollGap.Seconds(),
+		NAKs:         naksOf(s), Busy: s.Busy,
+		Handshakes: s.Handshakes, RefusedHandshakes: s.Refused, MACErrors: s.MACErrors,
+		ClearReplies: s.ClearReplies, ClearData: s.ClearData, AlteredClaims: s.AlteredClaims,
+		Strays: straysOf(s),
+	}
+}
+
+func naksOf(s osdp.PDStats) map[string]uint64 {
+	counts := map[string]uint64{}
+	for code, n := range s.NAKCodes {
+		switch {
+		case n == 0:
+		case code == 0:
+			counts[NAKOther] = n
+		default:
+			counts[strconv.Itoa(code)] = n
+		}
+	}
+	return counts
+}
+
+func straysOf(s osdp.PDStats) map[string]uint64 {
+	counts := map[string]uint64{}
+	for kind, n := range map[string]uint64{StrayEcho: s.Echoes, StrayOtherPanel: s.OtherPanel, StrayForeign: s.Foreign, StrayLate: s.Late, StrayUnasked: s.Unasked} {
+		if n > 0 {
+			counts[kind] = n
+		}
+	}
+	return counts
+}
+
+// lineOf is what pds say of their line.
+func lineOf(pds []osdp.PDStats) *LineStatus {
+	l := &LineStatus{Strays: map[string]uint64{}}
+	var latency osdp.Latency
+	var gap time.Duration
+	for _, s := range pds {
+		for i, n := range s.Latency.Counts {
+			latency.Counts[i] += n
+		}
+		latency.Sum += s.Latency.Sum
+		gap = max(gap, s.WorstPollGap)
+		l.Handshakes += s.Handshakes
+		for kind, n := range straysOf(s) {
+			l.Strays[kind] += n
+		}
+	}
+	l.Replies, l.WorstPollGap = histogramOf(latency), gap.Seconds()
+	return l
+}
+
+func histogramOf(l osdp.Latency) Histogram {
+	h := Histogram{Buckets: map[float64]uint64{}, Count: l.Count(), Sum: l.Sum.Seconds()}
+	var below uint64
+	for i, n := range l.Counts[:len(l.Counts)-1] {
+		below += n
+		h.Buckets[l.Bound(i).Seconds()] = below
+	}
+	return h
+}
