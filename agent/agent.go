@@ -44,6 +44,7 @@ type Options struct {
 	Cards    Cards               // what the site makes of cards; the zero Cards takes any as it is
 	Log      *slog.Logger        // nil discards
 	Registry prometheus.Registerer
+	Problems []string // what the caller has found that a person should look at, in sentences
 	// Notify tells the service manager "READY=1" once all tasks run,
 	// "WATCHDOG=1" each 10 s while decisions are being made, and "STOPPING=1"
 	// when the end has begun. It may be nil.
@@ -64,6 +65,7 @@ type Agent struct {
 	stream     *stream
 	doors      *doors
 	clock      *clock
+	found      []string // Options.Problems
 
 	mu    sync.Mutex
 	tasks []TaskStatus
@@ -90,7 +92,7 @@ func New(o Options) (*Agent, error) {
 	}
 	a := &Agent{
 		site: o.Site, name: cmp.Or(o.Name, o.Site), cache: o.Cache, events: o.Events, link: o.Link, drivers: o.Drivers,
-		log: o.Log, notify: o.Notify, clock: new(clock),
+		log: o.Log, notify: o.Notify, clock: new(clock), found: o.Problems,
 	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)

@@ -88,7 +88,7 @@ func (a *Agent) Status(ctx context.Context) Status {
 		}
 	})
 	st.Problems = append(st.Problems, problems(&st, a.clock.ahead())...)
-	st.Problems = append(append(st.Problems, db.Problems...), ev.Problems...)
+	st.Problems = slices.Concat(st.Problems, db.Problems, ev.Problems, a.found)
 	a.mu.Lock()
 	st.Tasks = slices.Clone(a.tasks)
 	a.mu.Unlock()

@@ -61,8 +61,11 @@ type place struct {
 	addr uint8
 }
 
-// String is what people call it.
-func (p place) String() string { return fmt.Sprintf("%s address %d", p.line, p.addr) }
+// String is Place.
+func (p place) String() string { return Place(p.line, p.addr) }
+
+// Place is what Readers calls the place of a reader.
+func Place(line string, addr uint8) string { return fmt.Sprintf("%s address %d", line, addr) }
 
 // A record is what is kept of one reader. Its pointers are never written
 // through.
@@ -221,7 +224,8 @@ func (s *Store) change(p place, f func(*record) (changed bool, err error)) error
 	return nil
 }
 
-// Readers lists where the Store has a key for, as "LINE address N", sorted.
+// Readers lists the places that the Store has a key for, as Place has them,
+// sorted.
 func (s *Store) Readers() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
