@@ -130,7 +130,7 @@ func TestNoSecretLeaves(t *testing.T) {
 	out["status --json"] = said.Bytes()
 	read := func(when string) {
 		err := filepath.WalkDir(g.dir, func(path string, d fs.DirEntry, err error) error {
-			if err == nil && !d.IsDir() && path != g.file && path != g.key && filepath.Base(path) != "cache.key" {
+			if err == nil && d.Type().IsRegular() && path != g.file && path != g.key && filepath.Base(path) != "cache.key" {
 				out[filepath.Base(path)+" "+when] = must(os.ReadFile(path))
 			}
 			return err

@@ -76,13 +76,22 @@ func Run(ctx context.Context, cfg *agent.Config, formats *wiegand.Catalogue, w i
 	if err != nil {
 		return err
 	}
+	problems := append(keys.Problems(), strangers(cfg, keys.Readers())...)
+	control, err := listenControl(cfg.StateDir)
+	if err != nil { // doors do not need it
+		log.ErrorContext(ctx, "no control socket", "err", err)
+		problems = append(problems, "`latchkey-agent osdp` does not work here: "+err.Error())
+	} else {
+		defer control.Close() // by then closed, unless something below fails
+	}
 	wants := newWants(db)
 	wants.cards = cards
+	drivers := newDrivers(cfg, db, keys, wants, log)
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	site, err := agent.New(agent.Options{
-		Site: cfg.Site, Name: cfg.Name, Cache: db, Events: events, Link: siteLink{link}, Drivers: newDrivers(cfg, db, keys, wants, log),
-		Cards: cards, Log: log, Registry: reg, Notify: func(s string) { notify(log, s) },
+		Site: cfg.Site, Name: cfg.Name, Cache: db, Events: events, Link: siteLink{link}, Drivers: drivers,
+		Cards: cards, Log: log, Registry: reg, Problems: problems, Notify: func(s string) { notify(log, s) },
 	})
 	if err != nil {
 		return err
@@ -98,6 +107,11 @@ func Run(ctx context.Context, cfg *agent.Config, formats *wiegand.Catalogue, w i
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return named("uplink", link.Run(ctx)) })
 	g.Go(func() error { return named("status page", serve(ctx, listener, page)) })
+	if control != nil {
+		g.Go(func() error {
+			return named("control socket", serveControl(ctx, control, newReaders(cfg, drivers), log))
+		})
+	}
 	g.Go(func() error { wants.run(ctx); return nil })
 	g.Go(func() error { return site.Run(ctx) })
 	err = g.Wait()
@@ -211,11 +225,16 @@ const (
 // serve answers on l until ctx ends, then lets running answers finish for
 // pageGrace.
 func serve(ctx context.Context, l net.Listener, h http.Handler) error {
-	few := limit(l, maxConns)
-	srv := &http.Server{
+	return work(ctx, l, maxConns, &http.Server{
 		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
-		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ConnState: few.state,
-	}
+		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	})
+}
+
+// work has srv answer on l, on conns connections at once: see serve.
+func work(ctx context.Context, l net.Listener, conns int, srv *http.Server) error {
+	few := limit(l, conns)
+	srv.ConnState = few.state
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(stopped)

@@ -354,6 +354,27 @@ func settle() int {
 	return least
 }
 
+// What operators cannot have is no reason to leave doors alone, and is told: here
+// no control socket, and files of keys that nobody can read.
+func TestRunTellsWhatItFound(t *testing.T) {
+	g := newGateway(t)
+	for _, name := range []string{controlName, "reader-keys"} {
+		if err := os.WriteFile(filepath.Join(g.dir, name), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop := g.run(t)
+	all := strings.Join(until(t, g.page).Problems, "\n")
+	for _, want := range []string{"`latchkey-agent osdp` does not work here", "reader-keys.bad-1"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("problems %q, want %q among them", all, want)
+		}
+	}
+	if code, log := stop(); code != program.OK {
+		t.Errorf("run ended with %d\n%s", code, log)
+	}
+}
+
 // Two agents on one state would undo each other's work.
 func TestSecondAgentIsRefused(t *testing.T) {
 	g := newGateway(t)
