@@ -22,6 +22,7 @@ import (
 	"latchkey/cache"
 	"latchkey/delta"
 	"latchkey/internal/program"
+	"latchkey/osdp"
 	"latchkey/serialline"
 	"latchkey/wiegand"
 )
@@ -69,7 +70,7 @@ func TestNoSecretLeaves(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := string(must(os.ReadFile(g.file)))
-	text = strings.NewReplacer(filepath.Join(g.dir, "ttyA"), filepath.Join(hw, "dev", "bus-1"), filepath.Join(g.dir, "ttyB"), filepath.Join(hw, "dev", "dock"),
+	text = strings.NewReplacer(", security: allow-clear", "", filepath.Join(g.dir, "ttyA"), filepath.Join(hw, "dev", "bus-1"), filepath.Join(g.dir, "ttyB"), filepath.Join(hw, "dev", "dock"),
 		"cloud: {", fmt.Sprintf("cloud: {password_file: %q, ", passwordFile)).Replace(text) + "formats: [H10302]\n"
 	if err := os.WriteFile(g.file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -94,6 +95,12 @@ func TestNoSecretLeaves(t *testing.T) {
 		t.Fatal(out)
 	}
 	stop := g.run(t)
+	until(t, g.page)
+	paired := new(bytes.Buffer)
+	if Main(ctx, []string{"osdp", "keyset", "--reader", "front", "--insecure-bus", "--config", g.file}, paired, paired) != program.OK {
+		t.Fatal(paired)
+	}
+	readerKey := must(osdp.ParseKey(strings.TrimSpace(string(must(os.ReadFile(filepath.Join(hw, "readers", "front.key")))))))
 	ready := func() bool {
 		return !slices.ContainsFunc(until(t, g.page).Doors, func(d agent.DoorStatus) bool { return !d.UpToDate })
 	}
@@ -111,7 +118,7 @@ func TestNoSecretLeaves(t *testing.T) {
 			}
 		}
 	}
-	out := map[string][]byte{}
+	out := map[string][]byte{"keyset": paired.Bytes()}
 	for _, path := range []string{"/", "/api/status", "/api/events?limit=1000", "/metrics", "/readyz"} {
 		for { // until the controller's events are here too
 			resp := must(http.Get("http://" + g.page + path))
@@ -146,7 +153,7 @@ func TestNoSecretLeaves(t *testing.T) {
 	}
 	out["log"] = []byte(log)
 	read("at rest")
-	for _, name := range []string{"cache.db at rest", "events.db at rest", "cache.db-wal at work", "log"} {
+	for _, name := range []string{"cache.db at rest", "events.db at rest", "cache.db-wal at work", "reader-keys at work", "log"} {
 		if len(out[name]) == 0 {
 			t.Errorf("%s is empty or missing: this shows nothing", name)
 		}
@@ -155,7 +162,7 @@ func TestNoSecretLeaves(t *testing.T) {
 	canaries := map[string][]byte{
 		"password": []byte(password), "card number": fmt.Append(nil, known), "stranger's number": fmt.Append(nil, unknown), "revoked number": fmt.Append(nil, known+7),
 	}
-	secrets := map[string][]byte{"card": card.Bytes(), "stranger": stranger.Bytes(), "revoked": revoked.Bytes(), "revoked key": gone[:], "cache key": cacheKey}
+	secrets := map[string][]byte{"card": card.Bytes(), "stranger": stranger.Bytes(), "revoked": revoked.Bytes(), "revoked key": gone[:], "cache key": cacheKey, "reader's key": readerKey[:]}
 	if key, err := delta.LoadPrivate(string(must(os.ReadFile(g.key)))); err != nil {
 		t.Fatal(err)
 	} else {

@@ -31,6 +31,7 @@ type cli struct {
 	Stop      stopCmd      `cmd:"" help:"Stop the installed service."`
 	Status    statusCmd    `cmd:"" help:"Say how the service and the site stand."`
 	Card      cardCmd      `cmd:"" help:"Find out what a card is."`
+	OSDP      osdpCmd      `cmd:"" name:"osdp" help:"Keys of OSDP readers, and what goes over their lines."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 

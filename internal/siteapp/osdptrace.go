@@ -1,0 +1,75 @@
+package siteapp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"latchkey/internal/program"
+	"latchkey/osdp/capture"
+)
+
+type traceCmd struct {
+	siteFile
+	Reader      string        `help:"Only this reader, by its name in the site file; otherwise all lines."`
+	Out         string        `help:"A file whose name ends in .osdpcap or .pcapng; otherwise osdpcap goes to the terminal." placeholder:"FILE"`
+	For         time.Duration `help:"How long to record." default:"30s"`
+	ShowSecrets bool          `help:"Keep cards, PINs and keys that cross the line in the clear. Whoever has the file has them."`
+}
+
+// maxTrace is the longest time to record in one go.
+const maxTrace = 24 * time.Hour
+
+// Run records until its time is up or it is interrupted; both are as it should
+// be.
+func (c *traceCmd) Run(e *program.Env) error {
+	format := capture.OSDPCap
+	if c.Out != "" {
+		var err error
+		if format, err = capture.ParseFormat(strings.TrimPrefix(filepath.Ext(c.Out), ".")); err != nil {
+			return fmt.Errorf("osdp trace: --out %s: want a name that ends in .osdpcap or .pcapng", c.Out)
+		}
+	}
+	if c.For < time.Second || c.For > maxTrace {
+		return fmt.Errorf("osdp trace: --for %v: want 1s to %v", c.For, maxTrace)
+	}
+	cfg, _, err := c.load()
+	if err != nil {
+		return err
+	}
+	q := url.Values{"reader": {c.Reader}, "format": {format.String()}, "seconds": {strconv.Itoa(int(c.For.Seconds()))}}
+	if c.ShowSecrets {
+		q.Set("secrets", "true")
+	}
+	body, err := newControlClient(cfg.StateDir).do(e.Context, http.MethodGet, "/osdp/trace?"+q.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if c.Out == "" {
+		return record(e.Context, e.Stdout, body)
+	}
+	// Nobody but who asked may read it: even without secrets it tells who works
+	// here, and when.
+	f, err := os.OpenFile(c.Out, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(record(e.Context, f, body), f.Close())
+}
+
+// record copies a trace until ctx ends.
+func record(ctx context.Context, w io.Writer, trace io.Reader) error {
+	if _, err := io.Copy(w, trace); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("osdp trace: %w", err)
+	}
+	return nil
+}
