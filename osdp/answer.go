@@ -106,6 +106,7 @@ func (b *Bus) answered(now time.Time, p *pd, f Frame) (done bool) {
 		p.nak1++
 		switch {
 		case p.checksum || p.knowsCRC:
+			b.audible = true
 			b.miss(now, p) // noise: as good as lost
 		case p.nak1 < refuseCRC:
 			p.due = now
@@ -152,6 +153,7 @@ func (b *Bus) Silence(now time.Time) []Event {
 
 // Damaged counts a frame with a wrong check that came after Next.
 func (b *Bus) Damaged() {
+	b.audible = true
 	if b.cur != nil {
 		b.cur.stats.CRCErrors++
 	}
@@ -176,7 +178,7 @@ func (b *Bus) accept(now time.Time, p *pd, f Frame) {
 	p.knowsCRC = p.knowsCRC || !p.checksum
 	p.answered, p.seq = p.seq, p.seq%3+1
 	p.awaits, p.lastGood, p.due = false, now, now
-	p.misses, p.nak1, p.probes, p.badMACs = 0, 0, 0, 0
+	p.misses, p.silent, p.nak1, p.badMACs = 0, 0, 0, 0
 	p.away = nil
 	p.stats.Latency.add(now.Sub(b.sentAt))
 	if p.step == stepChallenge || p.step == stepServer {

@@ -85,7 +85,7 @@ func (b *Bus) up(now time.Time, p *pd) {
 	if !p.stats.Online {
 		kind = Online
 		p.stats.Online, p.stats.Since = true, now
-		p.polled, p.quiet = now, false
+		p.polled, p.quiet, p.probes = now, false, 0
 	}
 	if p.quiet {
 		p.quiet, p.refresh = false, nil

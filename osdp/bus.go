@@ -63,7 +63,7 @@ type Options struct {
 
 const (
 	retryFirst    = 100 * time.Millisecond // before the third try and so on, doubling
-	retryMost     = 2 * time.Second
+	retryMost     = 500 * time.Millisecond
 	probeFirst    = 500 * time.Millisecond // from one probe of a dead PD to the next, doubling
 	probeMost     = 5 * time.Second
 	busyWait      = 100 * time.Millisecond
@@ -71,7 +71,8 @@ const (
 	deadAhead     = 600 * time.Millisecond // of it they may take before they have saved it
 	refuseCRC     = 3                      // NAK 1 in a row, before a PD that never took a CRC is spoken to without
 	drainMost     = 256                    // replies that a PD may have kept; more come from somebody who shows cards now
-	bringUpTries  = 3                      // of CAP and ACURXSIZE before the start is made anew
+	bringUpTries  = 3                      // met by silence before the start is made anew ...
+	bringUpMost   = 10                     // ... and by noise
 	restartsMost  = 8                      // in a row, before an online PD counts as offline
 	checksumEvery = 3                      // every so many probes one is closed by the checksum
 	baudLeast     = 1200                   // speeds of a COM that are taken at their word
@@ -112,6 +113,7 @@ type Bus struct {
 	pds     []*pd
 	cur     *pd // whose answer is awaited
 	sentAt  time.Time
+	audible bool      // something came back since, damaged though
 	command bool      // the last exchange was a command of Submit
 	deadDue time.Time // when dead PDs have paid for the bus time they took
 	lastID  uint64
@@ -161,6 +163,7 @@ type pd struct {
 	lastGood time.Time  // last valid exchange
 	pause    time.Time  // that it asked for ends
 	misses   int        // in a row
+	silent   int        // of them, since something was heard
 	nak1     int        // in a row
 	drained  int        // replies taken in stepDrain
 	restarts int        // in a row without a live exchange
@@ -377,7 +380,7 @@ func (b *Bus) Next(now time.Time) (x Exchange, wait time.Duration) {
 	} else {
 		b.build(now, p)
 	}
-	b.cur, b.sentAt, b.command = p, now, p.req != nil
+	b.cur, b.sentAt, b.audible, b.command = p, now, false, p.req != nil
 	p.busy = false
 	b.wire = append(append(b.wire[:0], Mark), p.out...)
 	return Exchange{p.addr, p.baud, b.wire, b.opt.ReplyDelay + air(len(b.wire), p.baud)}, 0
@@ -387,7 +390,7 @@ func (b *Bus) Next(now time.Time) (x Exchange, wait time.Duration) {
 // one part in deadShare of the time while others live, and deadAhead at once.
 func (b *Bus) due(p *pd) time.Time {
 	paid := b.deadDue.Add(-deadShare * deadAhead)
-	if !p.stats.Online && p.probes+p.misses > 0 && paid.After(p.due) && slices.ContainsFunc(b.pds, func(p *pd) bool { return p.stats.Online }) {
+	if !p.stats.Online && p.step == stepID && p.probes+p.misses > 0 && paid.After(p.due) && slices.ContainsFunc(b.pds, func(p *pd) bool { return p.stats.Online }) {
 		return paid
 	}
 	file, ok := p.fileDue()
@@ -464,7 +467,7 @@ func (b *Bus) build(now time.Time, p *pd) {
 	case len(p.queue) > 0:
 		p.req = p.queue[0]
 		f.Code, f.Data = p.req.cmds[p.req.next].code, p.req.cmds[p.req.next].data
-	case len(p.refresh) > 0:
+	case len(p.refresh) > 0 && now.Sub(p.polled) < overduePolls*b.opt.Poll:
 		f.Code = p.refresh[0]
 	case isFile:
 		f.Code = CodeFILETRANSFER

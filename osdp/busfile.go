@@ -196,7 +196,7 @@ func (b *Bus) fileEnds(now time.Time, p *pd) {
 // whether it should be sent again as it is. Some PDs refuse a file by silence:
 // one that answers to everything else does.
 func (b *Bus) fileSilent(now time.Time, p *pd) (again bool) {
-	if p.file == nil || p.outCode != CodeFILETRANSFER || p.misses < fileTries {
+	if p.file == nil || p.outCode != CodeFILETRANSFER || p.silent < fileTries {
 		return true
 	}
 	p.file.suspect = true

@@ -235,11 +235,14 @@ func (b *Bus) identified(now time.Time, p *pd, id PDID) {
 		b.distrust(now, p, Swapped, p.hold())
 		return
 	}
-	if p.under == slotDefault {
+	switch {
+	case p.under == slotDefault:
 		p.step = stepKeyset
-		return
+	case p.stats.Online: // it has lost its channel, not its nature
+		b.trusted(now, p)
+	default:
+		p.step = stepClaims
 	}
-	p.step = stepClaims
 }
 
 // claimed compares p's capabilities with those that were said in the clear.
@@ -322,6 +325,7 @@ func (b *Bus) clear(now time.Time, p *pd, f Frame) (done bool) {
 		b.busy(now, p)
 	case f.Code == CodeNAK && len(f.Data) > 0 && NAKCode(f.Data[0]) == NAKCheck && f.Seq == p.seq:
 		b.refusal(p, f.Data)
+		b.audible = true
 		b.miss(now, p) // noise: as good as lost
 	case f.Code == CodeNAK && len(f.Data) > 0 && NAKCode(f.Data[0]) != NAKCheck:
 		b.refusal(p, f.Data)

@@ -27,7 +27,7 @@ func (b *Bus) Down(now time.Time) []Event {
 			b.offline(now, p)
 		}
 		p.begin(now)
-		p.probes, p.misses = 0, 0
+		p.probes, p.misses, p.silent = 0, 0, 0
 	}
 	return b.take()
 }
@@ -56,6 +56,9 @@ func (b *Bus) restart(now time.Time, p *pd) {
 // miss deals with an exchange that came to nothing.
 func (b *Bus) miss(now time.Time, p *pd) {
 	p.misses++
+	if p.silent++; b.audible {
+		p.silent = 0
+	}
 	switch {
 	case p.stats.Online && now.Sub(p.heard()) >= b.opt.Offline:
 		b.offline(now, p)
@@ -69,27 +72,29 @@ func (b *Bus) miss(now time.Time, p *pd) {
 	case p.badMACs > 1:
 		b.restart(now, p) // the repeat was no better: the two ends have lost each other
 	case p.stats.Online:
-		// The first two repeats go at once, for noise. After that the others on
-		// the line need it more; the last try ends when the PD goes offline.
+		// The first two repeats go at once, for noise, and so do all others while
+		// the PD can be heard: a damaged answer costs no more than a good one. For
+		// one that is silent the others on the line need it more. The last try ends
+		// when the PD goes offline.
 		wait := time.Duration(0)
-		if p.misses > 2 {
-			wait = min(retryFirst<<min(p.misses-3, 8), retryMost)
+		if p.silent > 2 {
+			wait = min(retryFirst<<min(p.silent-3, 8), retryMost)
 		}
 		last := p.heard().Add(b.opt.Offline - b.opt.ReplyDelay)
 		if last.Before(now) {
 			last = now
 		}
 		p.due = earlier(now.Add(wait), last)
-		if p.step == stepReceive && p.misses >= bringUpTries {
+		if p.step == stepReceive && p.silent >= bringUpTries {
 			p.noReceive = true
 			b.restart(now, p)
 		}
-	case p.step != stepID && p.misses < bringUpTries:
+	case p.step != stepID && p.silent < bringUpTries && p.misses < bringUpMost:
 		p.due = now
 	default:
 		p.noReceive = p.noReceive || p.step == stepReceive
 		p.stats.Trouble = NoTrouble // it is not there
-		p.misses = 0
+		p.misses, p.silent = 0, 0
 		p.probes++
 		p.elsewhere()
 		p.begin(now.Add(min(probeFirst<<min(p.probes-1, 8), probeMost)))
@@ -115,7 +120,7 @@ func (b *Bus) offline(now time.Time, p *pd) {
 		p.file.stale = true
 	}
 	p.knowsCRC, p.noCRC, p.checksum, p.noReceive = false, false, false, false // it may be another when it comes back
-	p.misses, p.nak1, p.restarts, p.probes, p.lastNAK = 0, 0, 0, 1, NAKNone
+	p.misses, p.silent, p.nak1, p.restarts, p.probes, p.lastNAK = 0, 0, 0, 0, 1, NAKNone
 	p.badMACs, p.candidate, p.tries, p.quiet, p.parts = 0, 0, 0, false, nil
 	p.begin(now.Add(probeFirst))
 	b.emit(now, p, Event{Kind: Offline})
