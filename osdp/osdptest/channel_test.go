@@ -533,3 +533,27 @@ func TestStats(t *testing.T) {
 		}
 	})
 }
+
+// TestNoiseEndsNoSession: a frame of a session that noise took the CRC bit from
+// looks whole once in 256 times. Only a start may come with the checksum.
+func TestNoiseEndsNoSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pd, a := start(t, secure())
+		for _, f := range []osdp.Frame{
+			{Addr: 3, Seq: a.seq, Code: osdp.CodePOLL, Checksum: true},
+			{Addr: 3, Seq: 0, SCBType: osdp.SCS15, Code: osdp.CodePOLL, Checksum: true},
+			{Addr: 3, Seq: 0, SCBType: osdp.SCS11, SCBData: []byte{1}, Code: osdp.CodeCHLNG, Data: make([]byte, 8), Checksum: true},
+		} {
+			if got := a.send(encode(t, f)); len(got) != 0 {
+				t.Errorf("%v: answer % x", f, got)
+			}
+		}
+		if got := a.do(osdp.POLL{}); !equal(got, osdp.ACK{}) {
+			t.Errorf("then POLL: %v", got)
+		}
+		a.send(encode(t, osdp.Frame{Addr: 3, Code: osdp.CodeID, Data: []byte{0}, Checksum: true}))
+		if pd.Secure() {
+			t.Error("a start did not end the session")
+		}
+	})
+}

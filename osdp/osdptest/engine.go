@@ -75,6 +75,11 @@ func (e *engine) usable(f osdp.Frame, damaged bool) (a answer, ok bool) {
 		f.Checksum = true
 	case f.Len() > e.takes:
 		return answer{}, false // it ran over the PD's buffer
+	case e.session != nil && f.Checksum && (f.Seq != 0 || f.SCBType != 0):
+		// A channel uses the CRC. It is noise that took the CRC bit away and then
+		// looked whole, as one frame in 256 does; only a start may come so.
+		e.stats.BadChecks++
+		return answer{}, false
 	default:
 		return answer{}, true
 	}
