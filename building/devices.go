@@ -48,10 +48,17 @@ func (b *Building) newPD(l Line, rc Reader) (*reader, *osdptest.PD, error) {
 		return nil, nil, err
 	}
 	w := &watcher{}
-	pd := osdptest.NewPD(osdptest.Config{
+	var pd *osdptest.PD
+	pd = osdptest.NewPD(osdptest.Config{
 		SCBK: key, InstallMode: key == nil, RequireSecure: key != nil,
-		OnKey: func(k osdp.Key) error { return PairReader(b.cfg.Dir, rc.Name, k) },
-		Addr:  rc.Address, Outputs: 1, Inputs: 2,
+		OnKey: func(k osdp.Key) error {
+			if err := PairReader(b.cfg.Dir, rc.Name, k); err != nil {
+				return err
+			}
+			pd.SetRequireSecure(true)
+			return nil
+		},
+		Addr: rc.Address, Outputs: 1, Inputs: 2,
 		ID: osdp.PDID{Vendor: [3]byte{0x4c, 0x4b, 0x59}, Model: 1, Version: 1, Serial: serialOf(l.Name, rc.Name)},
 		OnCommand: func(c osdp.Command) {
 			if d := sign(c); d != "" {

@@ -13,6 +13,7 @@ import (
 type channel struct {
 	key       *osdp.Key // the SCBK; nil without one
 	install   bool      // SCBK-D is served too
+	strict    bool      // without a session nothing is done but what openToAll says
 	handshake *osdp.PDHandshake
 	session   *osdp.Session
 	left      bool    // the file under way goes on outside of the session
@@ -33,7 +34,7 @@ func (e *engine) inSession(now time.Time, f osdp.Frame) (a answer, taken bool) {
 	switch {
 	case sealed(f):
 		return e.open(now, f)
-	case f.SCBType == 0 && e.left && f.Code == osdp.CodeFILETRANSFER && !e.cfg.RequireSecure && !e.jumps(f):
+	case f.SCBType == 0 && e.left && f.Code == osdp.CodeFILETRANSFER && !e.strict && !e.jumps(f):
 		return e.clear(f, e.carryOut(now, f.Code, f.Data)), true
 	case f.SCBType == 0:
 		e.stats.Clear++

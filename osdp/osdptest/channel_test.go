@@ -310,6 +310,9 @@ func TestRequireSecure(t *testing.T) {
 		if got := a.do(osdp.OUT{{Action: osdp.OutputOn}}); !equal(got, osdp.ACK{}) || !pd.Output(0) {
 			t.Errorf("in a session: %v", got)
 		}
+		a.seq = 0
+		pd.SetRequireSecure(false)
+		expect(t, "in the clear, where that will do", a.inClear(osdp.ISTAT{}), osdp.ISTATR{0})
 	})
 }
 
@@ -352,6 +355,9 @@ func TestEndOfSession(t *testing.T) {
 			f := frame(t, a.send(a.seal(osdp.POLL{})))
 			if ended := f.SCBType == 0; ended != tt.ends || ended && (f.Code != osdp.CodeNAK || f.Data[0] != byte(osdp.NAKSecurity)) {
 				t.Errorf("%s: then %v, want an end of the session: %v", tt.name, f, tt.ends)
+			}
+			if !tt.ends {
+				expect(t, tt.name+": then", a.open(encode(t, f)), osdp.ACK{})
 			}
 			if pd.Secure() == tt.ends {
 				t.Errorf("%s: Secure: %v", tt.name, pd.Secure())

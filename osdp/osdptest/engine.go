@@ -86,20 +86,19 @@ func (e *engine) usable(f osdp.Frame, damaged bool) (a answer, ok bool) {
 	return e.clear(f, osdp.NAK{Reason: osdp.NAKCheck}), false
 }
 
-// hear takes a usable frame for this PD. What is an exact repeat is found
+// hear takes a usable frame for this PD, after wake. What is an exact repeat is found
 // before anything else is looked at: the channel has moved on with the reply
 // that was lost, so the MAC of a repeat is never right.
 func (e *engine) hear(now time.Time, f osdp.Frame) answer {
 	if f.Reserved != 0 {
 		e.stats.Reserved++
 	}
-	e.wake(now)
 	if f.Seq == 0 {
 		e.command = nil
 		e.end()
 	}
 	command := wire(f)
-	if e.started && f.Seq == e.seq && e.command != nil && bytes.Equal(command, e.command) {
+	if bytes.Equal(command, e.command) {
 		e.stats.Repeats++
 		e.heard = now
 		a := e.reply
@@ -121,7 +120,7 @@ func (e *engine) wake(now time.Time) {
 		return
 	}
 	e.end()
-	e.command = nil
+	e.command, e.heard = nil, time.Time{}
 	e.lost()
 }
 
@@ -167,7 +166,7 @@ func (e *engine) jumps(f osdp.Frame) bool {
 // inClear carries out a command that came without a session, where that is
 // allowed.
 func (e *engine) inClear(now time.Time, f osdp.Frame) osdp.Reply {
-	if f.Code == osdp.CodeKEYSET || e.cfg.RequireSecure && !openToAll(f.Code) {
+	if f.Code == osdp.CodeKEYSET || e.strict && !openToAll(f.Code) {
 		return osdp.NAK{Reason: osdp.NAKSecurity}
 	}
 	return e.carryOut(now, f.Code, f.Data)

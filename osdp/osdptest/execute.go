@@ -126,6 +126,7 @@ func (p *PD) caps() osdp.PDCAP {
 		{Function: osdp.CapCardFormat, Compliance: 1},
 		{Function: osdp.CapLED, Compliance: 4, Number: uint8(p.cfg.LEDs)},
 		{Function: osdp.CapBuzzer, Compliance: 2, Number: 1},
+		{Function: osdp.CapText, Compliance: 1, Number: 1},
 		{Function: osdp.CapCheck, Compliance: bit(!p.cfg.ChecksumOnly)},
 		{Function: osdp.CapReceive, Compliance: osdp.MaxFrame & 0xff, Number: osdp.MaxFrame >> 8},
 		{Function: osdp.CapReaders, Number: uint8(p.cfg.Readers)},

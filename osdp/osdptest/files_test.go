@@ -62,6 +62,9 @@ func TestFile(t *testing.T) {
 			if len(polled) < 10 {
 				t.Errorf("%d polls in between", len(polled))
 			}
+			pd.Present(0, bits(t))
+			status := do(osdp.FILETRANSFER{Type: 0x80, Total: 2, Data: []byte{1}})
+			expect(t, "with a card waiting", status, osdp.FTSTAT{Action: osdp.FTInterleave})
 			if s, _ = upload(t, osdp.File{Type: 1, Content: content}, do); s.Err().(*osdp.FileError).Status != osdp.FTUnrecognised {
 				t.Errorf("another type: %v", s.Err())
 			}

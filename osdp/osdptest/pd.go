@@ -110,7 +110,7 @@ func NewPD(c Config) *PD {
 	if c.Caps != nil {
 		p.engine.takes = c.Caps.ReceiveSize()
 	}
-	p.engine.key, p.engine.install = c.SCBK, c.InstallMode
+	p.engine.key, p.engine.install, p.engine.strict = c.SCBK, c.InstallMode, c.RequireSecure
 	p.inputs = make([]osdp.InputState, c.Inputs)
 	p.readers = make([]osdp.ReaderState, c.Readers)
 	p.outputs = make([]output, c.Outputs)
@@ -163,6 +163,12 @@ func (p *PD) begin() {
 // that stands goes on.
 func (p *PD) SetInstallMode(on bool) {
 	p.locked(func() { p.later = append(p.later, func() { p.engine.install = on }) })
+}
+
+// SetRequireSecure makes the PD refuse what Config.RequireSecure says, or no
+// longer.
+func (p *PD) SetRequireSecure(on bool) {
+	p.locked(func() { p.later = append(p.later, func() { p.engine.strict = on }) })
 }
 
 // SetSCBK gives the PD a key as a service tool does, or takes it (nil). The

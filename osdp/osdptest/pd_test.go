@@ -178,6 +178,23 @@ func TestRepeatIsCached(t *testing.T) {
 	})
 }
 
+// TestLateRepeat: after the panel was gone a repeat is none, and gets no card
+// of long ago.
+func TestLateRepeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pd := osdptest.NewPD(osdptest.Config{Addr: 3})
+		p := serve(t, pd)
+		p.send(command(t, 3, 0, osdp.ID{}))
+		pd.Present(0, bits(t))
+		poll := command(t, 3, 1, osdp.POLL{})
+		p.send(poll)
+		time.Sleep(9 * time.Second)
+		if _, r := reply(t, p.send(poll)); !equal(r, nak(osdp.NAKSequence)) {
+			t.Errorf("reply %v, want NAK 4", r)
+		}
+	})
+}
+
 // TestStaleCards are dropped: a door must not open for who is long gone.
 func TestStaleCards(t *testing.T) {
 	for _, tt := range []struct {

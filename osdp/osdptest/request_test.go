@@ -2,6 +2,7 @@ package osdptest_test
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -114,6 +115,43 @@ func TestBusy(t *testing.T) {
 		expect(t, "the second scan", a.open(a.send(again)), osdp.ACK{})
 		time.Sleep(c.Takes)
 		expect(t, "POLL", a.do(osdp.POLL{}), osdp.BIOREADR{})
+	})
+}
+
+// TestBusyInTheClear: the command is carried out when it comes again.
+func TestBusyInTheClear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answers := []osdp.Reply{osdp.BUSY{}, osdp.BUSY{}, osdp.MFGREP{Data: []byte{1}}}
+		a := newACU(serve(t, osdptest.NewPD(osdptest.Config{Addr: 3, OnMFG: func(osdp.MFG) (r osdp.Reply) {
+			r, answers = answers[0], answers[1:]
+			return r
+		}})))
+		a.inClear(osdp.ID{})
+		again := encode(t, a.next(osdp.MFG{}))
+		for _, want := range answers {
+			f := frame(t, a.send(again))
+			expect(t, "MFG", osdp.ParseReply(f.Code, f.Data), want)
+			if busy := want.Code() == osdp.CodeBUSY; busy != (f.Seq == 0) {
+				t.Errorf("%v", f)
+			}
+		}
+		expect(t, "the next", a.inClear(osdp.POLL{}), osdp.ACK{})
+	})
+}
+
+// TestBusyIsAlive: a panel that keeps asking a busy PD has not gone away.
+func TestBusyIsAlive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := secure()
+		c.OnMFG = func(osdp.MFG) osdp.Reply { return osdp.BUSY{} }
+		_, a := start(t, c)
+		again := a.seal(osdp.MFG{})
+		for range 5 {
+			time.Sleep(3 * time.Second)
+			if f := frame(t, a.send(again)); f.Code != osdp.CodeBUSY {
+				t.Fatalf("%v, want BUSY", f)
+			}
+		}
 	})
 }
 
@@ -274,6 +312,10 @@ func TestPanelReceiveSize(t *testing.T) {
 			pd.Queue(osdp.MFGREP{Data: make([]byte, limit)})
 			expect(t, "what fits no frame", a.do(osdp.POLL{}), nak(osdp.NAKRecord))
 			expect(t, "too small", a.do(osdp.ACURXSIZE{Size: 40}), nak(osdp.NAKRecord))
+			pd.Reboot()
+			pd.Queue(osdp.MFGREP{Data: make([]byte, 150)})
+			a.seq = 0
+			expect(t, "after power-up it is 128 again", a.inClear(osdp.POLL{}), nak(osdp.NAKRecord))
 		})
 	}
 }
@@ -291,16 +333,20 @@ func TestLongCommand(t *testing.T) {
 }
 
 // TestSpeed: COMSET names what holds from then on, and the port changes when
-// the reply is out.
+// the reply is out, once.
 func TestSpeed(t *testing.T) {
 	for _, tt := range []struct{ ask, want uint32 }{{115200, 115200}, {12345, 19200}} {
 		synctest.Test(t, func(t *testing.T) {
-			var told osdp.COM
-			pd := osdptest.NewPD(osdptest.Config{Addr: 3, Baud: 19200, OnComm: func(c osdp.COM) { told = c }})
-			a := newACU(serve(t, pd))
-			want := osdp.COM{Addr: 9, Baud: tt.want}
-			expect(t, "COMSET", a.inClear(osdp.COMSET{Addr: 9, Baud: tt.ask}), want)
-			if told != want {
+			var told []osdp.COM
+			a := newACU(serve(t, osdptest.NewPD(osdptest.Config{Addr: 3, Baud: 19200, OnComm: func(c osdp.COM) { told = append(told, c) }})))
+			a.inClear(osdp.ID{})
+			again := encode(t, a.next(osdp.COMSET{Addr: 3, Baud: tt.ask}))
+			want := osdp.COM{Addr: 3, Baud: tt.want}
+			for range 2 {
+				_, got := reply(t, a.send(again))
+				expect(t, "COMSET", got, want)
+			}
+			if !slices.Equal(told, []osdp.COM{want}) {
 				t.Errorf("OnComm was told %v, want %v", told, want)
 			}
 		})
