@@ -226,19 +226,6 @@ func TestWatchReaders(t *testing.T) {
 	p.ok("", "keyset", "--reader", "front", "--insecure-bus", "--for", "60s")
 	p.until("front", served)
 
-	code, out, _ := p.osdp("quality")
-	if code != int(degraded) || !strings.Contains(out, "front") || !strings.Contains(out, "secure") || !strings.Contains(out, "- back: no key for it yet") {
-		t.Errorf("quality: exit %d\n%s", code, out)
-	}
-	code, out, _ = p.osdp("quality", "--json")
-	var q readerQuality
-	if err := json.NewDecoder(strings.NewReader(out)).Decode(&q); err != nil || code != int(degraded) {
-		t.Fatalf("exit %d %v\n%s", code, err, out)
-	}
-	if q.Readers[0] != "front" || q.Line != "bus-1" || q.Address != 1 || !q.Secure || q.Polls == 0 || q.Handshakes == 0 || q.ReplyMax < q.ReplyP50 || q.ReplyP50 <= 0 {
-		t.Errorf("quality %+v", q)
-	}
-
 	file := filepath.Join(p.dir, "front.pcapng")
 	p.ok("", "trace", "--reader", "front", "--for", "1s", "--out", file)
 	f := must(os.Open(file))
@@ -255,6 +242,19 @@ func TestWatchReaders(t *testing.T) {
 	}
 	if out := p.ok(`"io":`, "trace", "--for", "1s"); strings.Count(out, "\n") < 10 {
 		t.Errorf("a second of both readers:\n%s", out)
+	}
+
+	code, out, _ := p.osdp("quality")
+	if code != int(degraded) || !strings.Contains(out, "front") || !strings.Contains(out, "secure") || !strings.Contains(out, "- back: no key for it yet") {
+		t.Errorf("quality: exit %d\n%s", code, out)
+	}
+	code, out, _ = p.osdp("quality", "--json")
+	var q readerQuality
+	if err := json.NewDecoder(strings.NewReader(out)).Decode(&q); err != nil || code != int(degraded) {
+		t.Fatalf("exit %d %v\n%s", code, err, out)
+	}
+	if q.Readers[0] != "front" || q.Line != "bus-1" || q.Address != 1 || !q.Secure || q.Polls == 0 || q.Handshakes == 0 || q.ReplyMax < q.ReplyP50 || q.ReplyP50 <= 0 {
+		t.Errorf("quality %+v", q)
 	}
 	p.refused("ends in .osdpcap or .pcapng", "trace", "--out", "x.txt")
 	p.refused("want 1s to", "trace", "--for", "1ms")
