@@ -86,9 +86,9 @@ func (e *engine) usable(f osdp.Frame, damaged bool) (a answer, ok bool) {
 	return e.clear(f, osdp.NAK{Reason: osdp.NAKCheck}), false
 }
 
-// hear takes a usable frame for this PD, after wake. What is an exact repeat is found
-// before anything else is looked at: the channel has moved on with the reply
-// that was lost, so the MAC of a repeat is never right.
+// hear takes a usable frame for this PD, after wake. What is an exact repeat is
+// found before anything else is looked at: the channel has moved on with the
+// reply that was lost, so the MAC of a repeat is never right.
 func (e *engine) hear(now time.Time, f osdp.Frame) answer {
 	if f.Reserved != 0 {
 		e.stats.Reserved++
