@@ -24,6 +24,7 @@ type Status struct {
 	Software    string              `json:"software"`
 	Summary     string              `json:"summary"`
 	Problems    []string            `json:"problems,omitempty"` // what a person should look at, in words
+	Notices     []string            `json:"notices,omitempty"`  // what is as the site file wants it, and must not be forgotten
 	Ready       bool                `json:"ready"`              // the site holds a verified state
 	Damaged     string              `json:"damaged,omitempty"`  // why it does not any more
 	Cloud       LinkStatus          `json:"cloud"`
@@ -89,6 +90,7 @@ func (a *Agent) Status(ctx context.Context) Status {
 	})
 	st.Problems = append(st.Problems, problems(&st, a.clock.ahead())...)
 	st.Problems = slices.Concat(st.Problems, db.Problems, ev.Problems, a.found)
+	st.Notices = notices(st.Controllers)
 	a.mu.Lock()
 	st.Tasks = slices.Clone(a.tasks)
 	a.mu.Unlock()
@@ -119,16 +121,57 @@ func problems(st *Status, ahead time.Duration) (list []string) {
 		if c.Problem != "" {
 			list = append(list, c.Name+": "+c.Problem)
 		}
-		for _, r := range c.Readers {
-			if r.Tamper {
-				list = append(list, fmt.Sprintf("Reader %s says that somebody is at its housing.", r.Name))
-			}
+		if c.Line != nil {
+			list = append(list, remarks(c.Name, c.Line.Remarks)...)
 		}
+		list = append(list, readerProblems(c.Readers)...)
 		if c.Table != nil && c.Table.CannotHold > 0 {
 			list = append(list, fmt.Sprintf("%s cannot hold %d %s as granted.", c.Name, c.Table.CannotHold, plural(c.Table.CannotHold, "card", "cards")))
 		}
 	}
 	return append(list, unknownDoors(st.Doors, st.Controllers, st.Ready)...)
+}
+
+// readerProblems says what is wrong with the readers of one controller. What is
+// said of an address is said once, however many readers share it.
+func readerProblems(readers []controller.ReaderStatus) (list []string) {
+	told := map[uint8]bool{}
+	for _, r := range readers {
+		if r.Tamper {
+			list = append(list, fmt.Sprintf("Reader %s says that somebody is at its housing.", r.Name))
+		}
+		if r.Quality != nil && told[r.Address] {
+			continue
+		}
+		told[r.Address] = true
+		if r.Problem != "" {
+			list = append(list, "Reader "+r.Name+": "+r.Problem)
+		}
+		list = append(list, remarks("Reader "+r.Name, r.Remarks)...)
+	}
+	return list
+}
+
+// remarks are those of rs that somebody must do something about.
+func remarks(about string, rs []controller.Remark) (list []string) {
+	for _, r := range rs {
+		if !r.Harmless {
+			list = append(list, about+": "+r.Text)
+		}
+	}
+	return list
+}
+
+// notices names the readers that the site file lets go without encryption.
+func notices(cs []controller.Status) (list []string) {
+	for _, c := range cs {
+		for _, r := range c.Readers {
+			if r.Clear {
+				list = append(list, fmt.Sprintf("Reader %s (%s) is not encrypted, as the site file allows: whoever reaches its cable reads its cards and can open its door.", r.Name, c.Name))
+			}
+		}
+	}
+	return list
 }
 
 func doorStatus(d access.Door, mode string, cs []controller.Status, ready, damaged bool) DoorStatus {
@@ -143,34 +186,52 @@ func doorStatus(d access.Door, mode string, cs []controller.Status, ready, damag
 		}
 		st.Controller, st.Contact, st.Unlocked = c.Name, c.Doors[i].Contact, c.Doors[i].Unlocked
 		st.Online, st.Since = c.Online, c.Since
-		var silent []string
+		var silent, distrusted []string
 		for _, r := range c.Readers {
 			if r.Door != d.ID {
 				continue
 			}
 			st.Readers = append(st.Readers, r.Name)
-			if !r.Online {
+			switch {
+			case r.Online:
+			case r.Problem != "":
+				distrusted = append(distrusted, r.Name)
+			default:
 				silent = append(silent, r.Name)
 			}
 			if c.Table == nil { // the readers themselves are the door's hardware
 				if len(st.Readers) == 1 || r.Since.After(st.Since) {
 					st.Since = r.Since
 				}
-				st.Online = len(silent) == 0
+				st.Online = len(silent)+len(distrusted) == 0
 			}
 		}
 		st.UpToDate = st.Online && ready && (c.Table == nil || c.Table.Equal)
-		st.Text = doorText(&st, c.Table, silent, ready, damaged)
+		st.Text = doorText(&st, c.Table, outage(silent, distrusted), ready, damaged)
 	}
 	return st
 }
 
-func doorText(st *DoorStatus, table *controller.TableStatus, silent []string, ready, damaged bool) string {
+// outage says which readers of a door do not work, and whether they do not
+// answer, or are not trusted though they do.
+func outage(silent, distrusted []string) string {
+	var parts []string
+	say := func(names []string, one, many string) {
+		if len(names) > 0 {
+			parts = append(parts, plural(len(names), "reader ", "readers ")+strings.Join(names, ", ")+plural(len(names), one, many))
+		}
+	}
+	say(silent, " does not answer", " do not answer")
+	say(distrusted, " answers, but is not trusted", " answer, but are not trusted")
+	return strings.Join(parts, "; ")
+}
+
+func doorText(st *DoorStatus, table *controller.TableStatus, outage string, ready, damaged bool) string {
 	switch {
 	case !st.Online && table != nil:
 		return "controller does not answer; it decides by the list it has"
 	case !st.Online:
-		return plural(len(silent), "reader ", "readers ") + strings.Join(silent, ", ") + plural(len(silent), " does not answer", " do not answer")
+		return outage
 	case damaged:
 		return "goes on with what is left of the site's list"
 	case !ready && table != nil:

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 
@@ -27,6 +28,27 @@ type Quality struct {
 	AlteredClaims     uint64 `json:"altered_claims"`     // somebody changed what it says about itself in the clear
 
 	Strays map[string]uint64 `json:"strays,omitempty"` // what came instead of its answers, by the names below
+}
+
+// String is how quickly the reader answers, for people.
+func (q Quality) String() string {
+	if q.Answers == 0 {
+		return "no answers yet"
+	}
+	return fmt.Sprintf("half of the answers within %s, 99 of 100 within %s, all within %s; longest pause between two questions %s",
+		short(q.ReplyP50), short(q.ReplyP99), short(q.ReplyMax), short(q.WorstPollGap))
+}
+
+// short is a time, given in seconds, as people read it.
+func short(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second))
+	switch {
+	case d < 10*time.Millisecond:
+		return d.Round(100 * time.Microsecond).String()
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	}
+	return d.Round(100 * time.Millisecond).String()
 }
 
 // NAKOther is the code of a refusal for a reason that nobody knows.

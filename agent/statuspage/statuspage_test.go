@@ -45,13 +45,27 @@ func (f *fake) RecentEvents(_ context.Context, q agent.EventQuery) ([]access.Eve
 	return f.events, f.err
 }
 
+// readers are one of each kind: encrypted, allowed to be clear, and not trusted.
+func readers() []controller.ReaderStatus {
+	return []controller.ReaderStatus{
+		{Name: "front", Door: "front", Address: 1, Online: true, Secure: true, Encryption: controller.Encrypted, Since: nine.Add(-time.Hour), Retries: 3, CRCErrors: 1, Tamper: true,
+			Quality: &controller.Quality{Answers: 9120, ReplyP50: 0.004, ReplyP99: 0.016, ReplyMax: 0.0214, WorstPollGap: 0.1004, Handshakes: 1}},
+		{Name: "yard", Door: "yard", Address: 3, Online: true, Clear: true, Encryption: "not encrypted: the site file allows it", Since: nine.Add(-time.Hour),
+			Quality: &controller.Quality{Answers: 9000, ReplyP50: 0.001, ReplyP99: 0.002, ReplyMax: 0.0021, WorstPollGap: 1.25, NAKs: map[string]uint64{"3": 1}},
+			Remarks: []controller.Remark{{Text: "Two readers answer at address 3. Give one of them another address."}}},
+		{Name: "lab", Door: "lab", Address: 4, Encryption: "no encrypted line now", Since: nine.Add(-time.Minute), Quality: new(controller.Quality),
+			Problem: "The reader has another key than the one that belongs to it. It may have been reset or exchanged: look at it before giving it a new key."},
+	}
+}
+
 // busy is a site with something of everything.
 func busy() *fake {
 	return &fake{
 		status: agent.Status{
 			Site: "hq", Name: "Head <Quarters>", At: nine, Software: "latchkey-agent test", Ready: true,
 			Summary:  "1 of 2 doors are up to date; Loading dock: 14 changes behind since 08:12.",
-			Problems: []string{"This gateway's clock is 2m0s behind the cloud's."},
+			Problems: []string{"This gateway's clock is 2m0s behind the cloud's.", "Reader yard: Two readers answer at address 3. Give one of them another address."},
+			Notices:  []string{"Reader yard (bus-1) is not encrypted, as the site file allows: whoever reaches its cable reads its cards and can open its door."},
 			Cloud:    agent.LinkStatus{Since: nine.Add(-time.Hour), LastBeat: nine.Add(-time.Hour)},
 			Head:     delta.Head{Epoch: 7, Seq: 41}, Lag: 3,
 			Counts: access.Counts{People: 12, Credentials: 15},
@@ -62,10 +76,11 @@ func busy() *fake {
 					Contact: "open", Unlocked: true, Online: true, Since: nine.Add(-time.Minute), Text: "14 changes behind since 08:12"},
 			},
 			Controllers: []controller.Status{
-				{Name: "bus-1", Kind: "osdp", Online: true, Since: nine.Add(-time.Hour), Readers: []controller.ReaderStatus{
-					{Name: "front", Door: "front", Online: true, Since: nine.Add(-time.Hour), Retries: 3, CRCErrors: 1, Tamper: true}}},
+				{Name: "bus-1", Kind: "osdp", Online: true, Since: nine.Add(-time.Hour), Readers: readers(),
+					Line: &controller.LineStatus{Remarks: []controller.Remark{{Text: "The adapter hears itself. That is harmless; if it has a switch for echo, switch it off.", Harmless: true}}}},
 				{Name: "dock", Kind: "serial", Since: nine.Add(-10 * time.Minute), Table: &controller.TableStatus{
-					Wanted: 15, Held: 1, Behind: 14, Since: nine.Add(-48 * time.Minute), Text: "14 cards still to be changed in the controller."}},
+					Wanted: 15, Held: 1, Behind: 14, Since: nine.Add(-48 * time.Minute), Text: "14 cards still to be changed in the controller."},
+					Readers: []controller.ReaderStatus{{Name: "dock", Door: "dock", Since: nine.Add(-10 * time.Minute), Encryption: "not encrypted: the serial door link knows no encryption"}}},
 			},
 			Events: agent.EventStatus{Last: 2, Unsent: 2, Oldest: nine.Add(-2 * time.Hour), Waiting: 1},
 		},
@@ -211,7 +226,14 @@ func TestStatusJSON(t *testing.T) {
 				Wanted, Held, Behind int
 				Equal                bool
 			} `json:"table"`
+			Readers []struct {
+				Name       string
+				Secure     *bool
+				Encryption string
+				Problem    string
+			} `json:"readers"`
 		} `json:"controllers"`
+		Notices []string `json:"notices"`
 	}
 	w := get(t, busy(), "/api/status")
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
@@ -221,6 +243,40 @@ func TestStatusJSON(t *testing.T) {
 		len(got.Doors) != 2 || !got.Doors[0].UpToDate || got.Doors[1].Text == "" ||
 		len(got.Controllers) != 2 || got.Controllers[0].Table != nil || got.Controllers[1].Table.Behind != 14 {
 		t.Errorf("status %s", w.Body)
+	}
+	for _, c := range got.Controllers {
+		for _, r := range c.Readers {
+			if r.Secure == nil || r.Encryption == "" || *r.Secure != (r.Name == "front") {
+				t.Errorf("reader %+v has no label, or a wrong one", r)
+			}
+		}
+	}
+	if len(got.Notices) != 1 || len(got.Controllers[0].Readers) != 3 || got.Controllers[0].Readers[2].Problem == "" {
+		t.Errorf("notices %q, readers %+v", got.Notices, got.Controllers[0].Readers)
+	}
+}
+
+// TestEveryReaderIsLabelled: no reader stands on the page without a word on
+// whether its line is encrypted, and the only one said to be is.
+func TestEveryReaderIsLabelled(t *testing.T) {
+	src := busy()
+	body := get(t, src, "/").Body.String()
+	rows := strings.Split(body, `<tr class="sub">`)[1:]
+	n := 0
+	for _, c := range src.status.Controllers {
+		for _, r := range c.Readers {
+			class := "warn label"
+			if r.Secure {
+				class = "good"
+			}
+			if n >= len(rows) || !strings.Contains(rows[n], "<td>"+r.Name+"\n") || !strings.Contains(rows[n], `<span class="`+class+`">`+r.Encryption+"</span>") {
+				t.Errorf("reader %s has no row that says %q", r.Name, r.Encryption)
+			}
+			n++
+		}
+	}
+	if n != 4 || n != len(rows) {
+		t.Errorf("%d readers in %d rows, want 4", n, len(rows))
 	}
 }
 

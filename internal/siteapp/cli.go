@@ -167,6 +167,9 @@ func (c *statusCmd) Run(e *program.Env) error {
 	for _, p := range st.Problems {
 		fmt.Fprintln(e.Stdout, "-", p)
 	}
+	for _, n := range st.Notices {
+		fmt.Fprintln(e.Stdout, "!", n)
+	}
 	if !st.Ready || len(st.Problems) > 0 {
 		return degraded
 	}
