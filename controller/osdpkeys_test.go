@@ -24,7 +24,8 @@ type secureBench struct {
 	store  controller.KeyStore
 	pd     *osdptest.PD
 	driver *controller.OSDP
-	stop   func()
+	cancel func() // has the driver end
+	stop   func() // and waits for it
 
 	mu     sync.Mutex
 	events []controller.Event
@@ -50,7 +51,7 @@ func (b *secureBench) start(pd *osdptest.PD) {
 			return nil
 		})
 	})
-	b.stop = func() { cancel(); wg.Wait() }
+	b.cancel, b.stop = cancel, func() { cancel(); wg.Wait() }
 	time.Sleep(5 * time.Second)
 	synctest.Wait()
 }
