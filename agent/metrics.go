@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"latchkey/access"
+	"latchkey/controller"
 )
 
 // metrics are what the agent counts as it goes; what exists elsewhere is read
@@ -98,30 +99,36 @@ var (
 	descMatch       = desc{"latchkey_controller_table_match", "1 while the controller's table was read back equal to the wanted one.", byController}
 	descBehind      = desc{"latchkey_controller_behind_changes", "Changes that the controller is not proven to hold.", byController}
 	descCannotHold  = desc{"latchkey_controller_cannot_hold_credentials", "Credentials that this controller cannot hold.", byController}
-	descReader      = desc{"latchkey_reader_online", "1 while the reader answers.", byReader}
+	descReader      = desc{"latchkey_reader_online", "1 while the reader answers, and is served.", byReader}
 	descSecure      = desc{"latchkey_reader_secure", "1 while the reader's line is encrypted with its own key.", byReader}
+	descUntrusted   = desc{"latchkey_reader_untrusted", "1 while the reader answers, and is not served because it is not trusted.", byReader}
 	descTamper      = desc{"latchkey_reader_tamper", "1 while the reader reports that somebody is at its housing.", byReader}
 	descRetries     = desc{"latchkey_reader_retries_total", "Commands that had to be said again.", byReader}
 	descCRC         = desc{"latchkey_reader_crc_errors_total", "Answers that came damaged.", byReader}
-	descNaks        = desc{"latchkey_reader_naks_total", "Commands that the reader refused.", byReader}
+	descNaks        = desc{"latchkey_reader_naks_total", "Commands that the reader refused, by the code that it gave: 1 to 9, or other.", []string{"controller", "reader", "code"}}
+	descMAC         = desc{"latchkey_reader_mac_errors_total", "Answers in the reader's name that were not authentic.", byReader}
+	descClear       = desc{"latchkey_reader_clear_replies_total", "Answers without encryption where it is wanted; they are not believed.", byReader}
+	descUnshaken    = desc{"latchkey_reader_refused_handshakes_total", "Secure channels that did not come up.", byReader}
+	descShaken      = desc{"latchkey_line_handshakes_total", "Secure channels that came up.", byController}
+	descReply       = desc{"latchkey_line_reply_seconds", "Time from a command to the end of its answer.", byController}
+	descGap         = desc{"latchkey_line_worst_poll_gap_seconds", "The longest time that a reader which is online was not asked, since the start.", byController}
+	descStray       = desc{"latchkey_line_stray_frames_total", "What came on the line and was no answer: echo, other_panel, foreign, late or unasked.", []string{"controller", "kind"}}
 )
 
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []desc{
 		descBuild, descCloud, descBeat, descClock, descLag, descSeq, descRefused, descForks, descBadSnaps, descReady, descCredentials,
 		descQuarantined, descBlocked, descCacheBytes, descEventBytes, descUnsent, descWaiting, descLost, descUnaudited, descOverflow, descBadParity,
-		descController, descMatch, descBehind, descCannotHold, descReader, descSecure, descTamper, descRetries, descCRC, descNaks,
+		descController, descMatch, descBehind, descCannotHold, descReader, descSecure, descUntrusted, descTamper, descRetries, descCRC, descNaks,
+		descMAC, descClear, descUnshaken, descShaken, descReply, descGap, descStray,
 	} {
 		ch <- d.desc()
 	}
 }
 
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	put := func(d desc, kind prometheus.ValueType, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d.desc(), kind, v, labels...)
-	}
-	gauge := func(d desc, v float64, labels ...string) { put(d, prometheus.GaugeValue, v, labels...) }
-	count := func(d desc, v uint64, labels ...string) { put(d, prometheus.CounterValue, float64(v), labels...) }
+	o := output{ch}
+	gauge, count := o.gauge, o.count
 
 	gauge(descBuild, 1, strings.TrimPrefix(Software, "latchkey-agent "))
 	link, held := c.a.stream.Status(), c.a.cache.Held()
@@ -153,22 +160,66 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	count(descBadParity, c.a.doors.badParity.Load())
 
 	for _, d := range c.a.drivers {
-		st := d.Status()
-		gauge(descController, bit(st.Online), st.Name)
-		if st.Table != nil {
-			gauge(descMatch, bit(st.Table.Equal), st.Name)
-			gauge(descBehind, float64(st.Table.Behind), st.Name)
-			gauge(descCannotHold, float64(st.Table.CannotHold), st.Name)
-		}
-		for _, r := range st.Readers {
-			gauge(descReader, bit(r.Online), st.Name, r.Name)
-			gauge(descSecure, bit(r.Secure), st.Name, r.Name)
-			gauge(descTamper, bit(r.Tamper), st.Name, r.Name)
-			count(descRetries, r.Retries, st.Name, r.Name)
-			count(descCRC, r.CRCErrors, st.Name, r.Name)
-			count(descNaks, r.Naks, st.Name, r.Name)
+		o.controller(d.Status())
+	}
+}
+
+// An output takes metrics.
+type output struct{ ch chan<- prometheus.Metric }
+
+func (o output) gauge(d desc, v float64, labels ...string) {
+	o.ch <- prometheus.MustNewConstMetric(d.desc(), prometheus.GaugeValue, v, labels...)
+}
+
+func (o output) count(d desc, v uint64, labels ...string) {
+	o.ch <- prometheus.MustNewConstMetric(d.desc(), prometheus.CounterValue, float64(v), labels...)
+}
+
+// some is count of what mostly never happens: it is left out while it has not,
+// so that 64 readers stay below 500 series.
+func (o output) some(d desc, v uint64, labels ...string) {
+	if v > 0 {
+		o.count(d, v, labels...)
+	}
+}
+
+func (o output) controller(st controller.Status) {
+	o.gauge(descController, bit(st.Online), st.Name)
+	if st.Table != nil {
+		o.gauge(descMatch, bit(st.Table.Equal), st.Name)
+		o.gauge(descBehind, float64(st.Table.Behind), st.Name)
+		o.gauge(descCannotHold, float64(st.Table.CannotHold), st.Name)
+	}
+	if l := st.Line; l != nil {
+		o.ch <- prometheus.MustNewConstHistogram(descReply.desc(), l.Replies.Count, l.Replies.Sum, l.Replies.Buckets, st.Name)
+		o.gauge(descGap, l.WorstPollGap, st.Name)
+		o.count(descShaken, l.Handshakes, st.Name)
+		for kind, n := range l.Strays {
+			o.some(descStray, n, st.Name, kind)
 		}
 	}
+	for _, r := range st.Readers {
+		o.reader(st.Name, r)
+	}
+}
+
+func (o output) reader(line string, r controller.ReaderStatus) {
+	o.gauge(descReader, bit(r.Online), line, r.Name)
+	o.gauge(descSecure, bit(r.Secure), line, r.Name)
+	o.gauge(descUntrusted, bit(!r.Online && r.Problem != ""), line, r.Name)
+	o.gauge(descTamper, bit(r.Tamper), line, r.Name)
+	o.some(descRetries, r.Retries, line, r.Name)
+	o.some(descCRC, r.CRCErrors, line, r.Name)
+	q := r.Quality
+	if q == nil {
+		return
+	}
+	for code, n := range q.NAKs {
+		o.some(descNaks, n, line, r.Name, code)
+	}
+	o.some(descMAC, q.MACErrors, line, r.Name)
+	o.some(descClear, q.ClearReplies, line, r.Name)
+	o.some(descUnshaken, q.RefusedHandshakes, line, r.Name)
 }
 
 // unix is t in unix seconds; 0 for the zero time.
