@@ -14,14 +14,15 @@ import (
 	"latchkey/osdp"
 )
 
-// osdpCmd is for whoever stands at an OSDP reader. All but discover ask the
-// agent that runs: it holds the line and the keys.
+// osdpCmd is for whoever stands at an OSDP reader. All but decode and discover
+// ask the agent that runs: it holds the line and the keys.
 type osdpCmd struct {
 	Keyset   keysetCmd   `cmd:"" help:"Give a reader its first key, or tell the agent which one it has."`
 	Rotate   rotateCmd   `cmd:"" help:"Give readers new keys, under the ones that they have."`
 	Forget   forgetCmd   `cmd:"" help:"Let another device take a reader's place."`
 	Quality  qualityCmd  `cmd:"" help:"Say how the exchange with each reader goes."`
 	Trace    traceCmd    `cmd:"" help:"Record what goes over a line."`
+	Decode   decodeCmd   `cmd:"" help:"Say what a trace holds, and how the line did."`
 	Discover discoverCmd `cmd:"" help:"Find the readers on a line that no agent works."`
 }
 
