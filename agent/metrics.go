@@ -198,8 +198,13 @@ func (o output) controller(st controller.Status) {
 			o.some(descStray, n, st.Name, kind)
 		}
 	}
+	counted := map[uint8]bool{}
 	for _, r := range st.Readers {
 		o.reader(st.Name, r)
+		if !counted[r.Address] { // heads of one device share its counts
+			o.exchange(st.Name, r)
+		}
+		counted[r.Address] = true
 	}
 }
 
@@ -208,6 +213,10 @@ func (o output) reader(line string, r controller.ReaderStatus) {
 	o.gauge(descSecure, bit(r.Secure), line, r.Name)
 	o.gauge(descUntrusted, bit(!r.Online && r.Problem != ""), line, r.Name)
 	o.gauge(descTamper, bit(r.Tamper), line, r.Name)
+}
+
+// exchange is what is counted of the exchange with r.
+func (o output) exchange(line string, r controller.ReaderStatus) {
 	o.some(descRetries, r.Retries, line, r.Name)
 	o.some(descCRC, r.CRCErrors, line, r.Name)
 	q := r.Quality

@@ -121,8 +121,9 @@ func TestReaderMetrics(t *testing.T) {
 		Line: &controller.LineStatus{Replies: replies(10), WorstPollGap: 0.25, Handshakes: 2, Strays: map[string]uint64{controller.StrayLate: 4}},
 		Readers: []controller.ReaderStatus{
 			{Name: "front", Online: true, Secure: true, Retries: 6, CRCErrors: 5, Quality: &controller.Quality{Handshakes: 1, NAKs: map[string]uint64{"3": 2, controller.NAKOther: 1}}},
-			{Name: "yard", Online: true, Clear: true, Tamper: true, Quality: &controller.Quality{}},
-			{Name: "lab", Problem: "It has another key.", Quality: &controller.Quality{MACErrors: 11, ClearReplies: 12, RefusedHandshakes: 13}},
+			{Name: "yard", Address: 1, Online: true, Clear: true, Tamper: true, Quality: &controller.Quality{}},
+			{Name: "yard-out", Address: 1, Online: true, Clear: true, Quality: &controller.Quality{Busy: 1}, Retries: 9}, // another head
+			{Name: "lab", Address: 2, Problem: "It has another key.", Quality: &controller.Quality{MACErrors: 11, ClearReplies: 12, RefusedHandshakes: 13}},
 		},
 	})
 	want := `
@@ -169,6 +170,7 @@ latchkey_reader_naks_total{code="other",controller="bus-1",reader="front"} 1
 latchkey_reader_online{controller="bus-1",reader="front"} 1
 latchkey_reader_online{controller="bus-1",reader="lab"} 0
 latchkey_reader_online{controller="bus-1",reader="yard"} 1
+latchkey_reader_online{controller="bus-1",reader="yard-out"} 1
 # HELP latchkey_reader_refused_handshakes_total Secure channels that did not come up.
 # TYPE latchkey_reader_refused_handshakes_total counter
 latchkey_reader_refused_handshakes_total{controller="bus-1",reader="lab"} 13
@@ -180,16 +182,19 @@ latchkey_reader_retries_total{controller="bus-1",reader="front"} 6
 latchkey_reader_secure{controller="bus-1",reader="front"} 1
 latchkey_reader_secure{controller="bus-1",reader="lab"} 0
 latchkey_reader_secure{controller="bus-1",reader="yard"} 0
+latchkey_reader_secure{controller="bus-1",reader="yard-out"} 0
 # HELP latchkey_reader_tamper 1 while the reader reports that somebody is at its housing.
 # TYPE latchkey_reader_tamper gauge
 latchkey_reader_tamper{controller="bus-1",reader="front"} 0
 latchkey_reader_tamper{controller="bus-1",reader="lab"} 0
 latchkey_reader_tamper{controller="bus-1",reader="yard"} 1
+latchkey_reader_tamper{controller="bus-1",reader="yard-out"} 0
 # HELP latchkey_reader_untrusted 1 while the reader answers, and is not served because it is not trusted.
 # TYPE latchkey_reader_untrusted gauge
 latchkey_reader_untrusted{controller="bus-1",reader="front"} 0
 latchkey_reader_untrusted{controller="bus-1",reader="lab"} 1
 latchkey_reader_untrusted{controller="bus-1",reader="yard"} 0
+latchkey_reader_untrusted{controller="bus-1",reader="yard-out"} 0
 `
 	var names []string
 	for _, f := range must(reg.Gather()) {
@@ -211,7 +216,7 @@ func TestSeries(t *testing.T) {
 	for line := range 4 {
 		c := controller.Status{Name: fmt.Sprintf("bus-%d", line), Line: &controller.LineStatus{Replies: replies(1000)}}
 		for i := range 16 {
-			c.Readers = append(c.Readers, controller.ReaderStatus{Name: fmt.Sprintf("r%d-%d", line, i), Online: true, Secure: true,
+			c.Readers = append(c.Readers, controller.ReaderStatus{Name: fmt.Sprintf("r%d-%d", line, i), Address: uint8(i), Online: true, Secure: true,
 				Quality: &controller.Quality{NAKs: map[string]uint64{"3": 1}}}) // most refuse something
 		}
 		cs = append(cs, c)
