@@ -37,7 +37,9 @@ func (c *controlServer) trace(w http.ResponseWriter, req *http.Request) {
 	ctx, cancel := context.WithTimeout(req.Context(), time.Duration(seconds)*time.Second)
 	defer cancel()
 	live := &liveWriter{w: w, long: long}
-	out := capture.NewWriter(live, format, capture.Options{ShowSecrets: secrets, Source: agent.Software})
+	out := capture.NewWriter(live, format, capture.Options{
+		ShowSecrets: secrets, Source: agent.Software, Annotate: format == capture.PCAPNG, // Wireshark shows it; others say it themselves
+	})
 	err = c.keeper.Trace(ctx, q.Get("reader"), live.begin, func(r capture.Record) error {
 		err := out.Write(r)
 		if errors.Is(err, capture.ErrRecord) { // one that the format cannot hold

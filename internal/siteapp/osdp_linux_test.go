@@ -67,7 +67,7 @@ func (p *pairing) build() {
 func (p *pairing) osdp(args ...string) (code int, out, errs string) {
 	p.t.Helper()
 	var stdout, stderr bytes.Buffer
-	if args[0] != "discover" {
+	if args[0] != "discover" && args[0] != "decode" {
 		args = append(args, "--config", p.file)
 	}
 	code = Main(p.t.Context(), append([]string{"osdp"}, args...), &stdout, &stderr)
@@ -240,9 +240,18 @@ func TestWatchReaders(t *testing.T) {
 	if seen[true] < 5 || seen[false] < 5 || must(f.Stat()).Mode().Perm() != 0o600 {
 		t.Errorf("a second of polls has %d commands and %d replies", seen[true], seen[false])
 	}
-	if out := p.ok(`"io":`, "trace", "--for", "1s"); strings.Count(out, "\n") < 10 {
+	if out := p.ok(`"io":`, "trace", "--for", "1s", "--json"); strings.Count(out, "\n") < 10 {
 		t.Errorf("a second of both readers:\n%s", out)
 	}
+	text := p.ok("worst gap", "trace", "--for", "1s")
+	if !strings.Contains(text, "panel → PD 1") || !strings.Contains(text, "POLL") || !strings.Contains(text, "PD 1 → panel") {
+		t.Errorf("a second of both readers, explained:\n%s", text)
+	}
+	if out := p.ok("panel → PD 1", "decode", file); strings.Contains(out, "PD 2") {
+		t.Errorf("explained from a file:\n%s", out)
+	}
+	p.refused("want one of them", "trace", "--out", "x.pcapng", "--json")
+	p.decodesHandshake()
 
 	code, out, _ := p.osdp("quality")
 	if code != int(degraded) || !strings.Contains(out, "front") || !strings.Contains(out, "secure") || !strings.Contains(out, "- back: no key for it yet") {
@@ -264,6 +273,30 @@ func TestWatchReaders(t *testing.T) {
 		t.Errorf("run ended with %d\n%s", code, log)
 	}
 	p.discovers()
+}
+
+// decodesHandshake records a handshake, and reads with the key what follows it.
+func (p *pairing) decodesHandshake() {
+	p.t.Helper()
+	file := filepath.Join(p.dir, "shake.osdpcap")
+	recorded := make(chan int, 1)
+	go func() {
+		recorded <- Main(p.t.Context(), []string{"osdp", "trace", "--for", "2s", "--out", file, "--config", p.file}, new(bytes.Buffer), new(bytes.Buffer))
+	}()
+	for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C {
+		if info, err := os.Stat(file); err == nil && info.Size() > 0 {
+			tick.Stop()
+			break
+		}
+	}
+	p.ok("", "forget", "--reader", "front") // it has to prove itself anew
+	if code := <-recorded; code != program.OK {
+		p.t.Fatalf("trace: exit %d", code)
+	}
+	sealed, open := p.ok("CCRYPT", "decode", file), p.ok("CCRYPT", "decode", file, "--key-file", filepath.Join(p.hw, "readers", "front.key"))
+	if strings.Contains(sealed, "from then on red") || !strings.Contains(open, "from then on red") {
+		p.t.Errorf("without the key:\n%s\nwith it:\n%s", sealed, open)
+	}
 }
 
 // discovers finds the building's readers without an agent.

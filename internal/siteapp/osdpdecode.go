@@ -45,7 +45,8 @@ func (c *decodeCmd) Run(e *program.Env) error {
 	if c.Out != "" {
 		err = c.rewrite(e, r, o)
 	} else {
-		err = describe(e.Stdout, r, o)
+		buf := bufio.NewWriter(e.Stdout)
+		err = errors.Join(describe(buf, r, o), buf.Flush())
 	}
 	if err != nil {
 		return fmt.Errorf("osdp decode: %s: %w", c.File, err)
@@ -53,12 +54,12 @@ func (c *decodeCmd) Run(e *program.Env) error {
 	return nil
 }
 
-// describe also sums up what was read of a trace that is cut off.
+// describe prints a line for each frame as it comes. It also sums up what was
+// read of a trace that is cut off.
 func describe(w io.Writer, r *capture.Reader, o capture.Options) error {
-	out := bufio.NewWriter(w)
-	stats, err := capture.Describe(out, r.All(), o)
-	fmt.Fprintln(out) // Flush tells
-	return errors.Join(err, stats.Print(out), out.Flush())
+	stats, err := capture.Describe(w, r.All(), o)
+	fmt.Fprintln(w) // Print tells
+	return errors.Join(err, stats.Print(w))
 }
 
 // rewrite passes over bad records, and tells of them.

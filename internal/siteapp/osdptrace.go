@@ -20,8 +20,9 @@ import (
 type traceCmd struct {
 	siteFile
 	Reader      string        `help:"Only this reader, by its name in the site file; otherwise all lines."`
-	Out         string        `help:"A file whose name ends in .osdpcap or .pcapng; otherwise osdpcap goes to the terminal." placeholder:"FILE"`
+	Out         string        `help:"A file to write, whose name ends in .osdpcap or .pcapng; otherwise each frame is explained at once." placeholder:"FILE"`
 	For         time.Duration `help:"How long to record." default:"30s"`
+	JSON        bool          `help:"Print osdpcap, a JSON object a frame."`
 	ShowSecrets bool          `help:"Keep cards, PINs and keys that cross the line in the clear. Whoever has the file has them."`
 }
 
@@ -32,6 +33,9 @@ const maxTrace = 24 * time.Hour
 // be.
 func (c *traceCmd) Run(e *program.Env) error {
 	format := capture.OSDPCap
+	if c.Out != "" && c.JSON {
+		return errors.New("osdp trace: --out and --json: want one of them")
+	}
 	if c.Out != "" {
 		var err error
 		if format, err = capture.ParseFormat(strings.TrimPrefix(filepath.Ext(c.Out), ".")); err != nil {
@@ -54,8 +58,15 @@ func (c *traceCmd) Run(e *program.Env) error {
 		return err
 	}
 	defer body.Close()
-	if c.Out == "" {
+	switch {
+	case c.Out == "" && c.JSON:
 		return record(e.Context, e.Stdout, body)
+	case c.Out == "":
+		r, err := capture.NewReader(body)
+		if err != nil {
+			return fmt.Errorf("osdp trace: %w", err)
+		}
+		return describe(e.Stdout, r, capture.Options{ShowSecrets: c.ShowSecrets})
 	}
 	// Nobody but who asked may read it: even without secrets it tells who works
 	// here, and when.
