@@ -134,6 +134,7 @@ func (k *check) run() error {
 		p.vars["gid"] = ann.vars["gid"]
 	}
 	return inOrder(
+		func() error { _, _, err := k.secure("from the start", 0); return err },
 		func() error { return k.lifeCycle(ann, bob) },
 		func() error { return k.agreed("after the life cycle") },
 		k.badInput,
@@ -143,7 +144,9 @@ func (k *check) run() error {
 		func() error { return k.kill("agent-hq", cy, dee) },
 		func() error { return k.kill("agent-depot", cy, dee) },
 		func() error { return k.kill("cloud", cy, dee) },
-		func() error { return k.kill("sim", cy, dee) },
+		func() error {
+			return k.secureAgain("kill -9 sim", func() error { return k.kill("sim", cy, dee) })
+		},
 		k.checkerNotices,
 	)
 }
