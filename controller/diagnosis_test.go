@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -44,16 +45,19 @@ func texts(d diagnosis) (list []string) {
 	return list
 }
 
-// TestDiagnosis: each fault has its words, where it is, and no others beside it.
-func TestDiagnosis(t *testing.T) {
-	const line = 0
-	for _, tt := range []struct {
-		name     string
-		change   func(pds []osdp.PDStats, port *osdp.PortStats)
-		at       uint8 // the address that the remark is about, or line
-		want     string
-		harmless bool
-	}{
+// A fault is what is wrong with a line for a minute, and what is said of it.
+type fault struct {
+	name     string
+	change   func(pds []osdp.PDStats, port *osdp.PortStats)
+	at       uint8 // the address that the remark is about, or line
+	want     string
+	harmless bool
+}
+
+const line = 0
+
+func faults() []fault {
+	return []fault{
 		{"another panel", func(p []osdp.PDStats, _ *osdp.PortStats) {
 			p[0].OtherPanel += 200
 			p[1].Foreign, p[1].Unasked, p[1].Late = p[1].Foreign+180, p[1].Unasked+150, p[1].Late+40 // the answers to it
@@ -98,7 +102,12 @@ func TestDiagnosis(t *testing.T) {
 			port.Skipped += 500
 		}, line, "Bytes come in that are no answers.", false},
 		{"a slow line", func(p []osdp.PDStats, _ *osdp.PortStats) { p[1].Latency.Counts[2] -= 850 }, line, "each is asked only every 0.4 s.", false},
-	} {
+	}
+}
+
+// TestDiagnosis: each fault has its words, where it is, and no others beside it.
+func TestDiagnosis(t *testing.T) {
+	for _, tt := range faults() {
 		t.Run(tt.name, func(t *testing.T) {
 			d := diagnose(aMinute(2, tt.change))
 			at := d.line
@@ -156,6 +165,43 @@ func TestLooks(t *testing.T) {
 		l.add(look{at: at})
 		if age := at.Sub(l.oldest().at); age >= lookBack || i > 10 && age < lookBack-lookEvery {
 			t.Errorf("look %d: the oldest is %v old", i, age)
+		}
+	}
+}
+
+// TestManualKnowsTheWords: whatever the page says of a reader or a line, the
+// installers' manual says what to do.
+func TestManualKnowsTheWords(t *testing.T) {
+	manual, err := os.ReadFile("../docs/manual/installer.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(manual), "| the page says | what to do |\n|---|---|\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	var known []string
+	for row := range strings.Lines(table) {
+		words, _, _ := strings.Cut(strings.TrimPrefix(row, "| "), " |")
+		known = append(known, strings.ToLower(strings.Trim(words, " …")))
+	}
+	said := []string{alteredText, portText}
+	for trouble := osdp.NoKey; trouble <= osdp.Swapped; trouble++ {
+		said = append(said, troubleText(trouble))
+	}
+	for _, f := range faults() {
+		said = append(said, texts(diagnose(aMinute(2, f.change)))...)
+	}
+	used := map[string]bool{}
+	for _, text := range said {
+		i := slices.IndexFunc(known, func(words string) bool { return strings.Contains(strings.ToLower(text), words) })
+		if i < 0 {
+			t.Errorf("the manual has nothing on: %s", text)
+			continue
+		}
+		used[known[i]] = true
+	}
+	for _, words := range known {
+		if !used[words] {
+			t.Errorf("the manual has %q, which nothing says", words)
 		}
 	}
 }

@@ -346,7 +346,7 @@ func (d *OSDP) event(e osdp.Event) {
 	case osdp.Altered:
 		for _, r := range readers {
 			ev := of(r, Alarm)
-			ev.Text = "Somebody on the line to this reader changes what the reader says about itself. Have the cable looked at."
+			ev.Text = alteredText
 			out = append(out, ev)
 		}
 	case osdp.Card:

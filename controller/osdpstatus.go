@@ -26,6 +26,12 @@ func troubleText(t osdp.Trouble) string {
 	return ""
 }
 
+const (
+	// alteredText is for a line on which somebody changes a reader's claims.
+	alteredText = "Somebody on the line to this reader changes what the reader says about itself. Have the cable looked at."
+	portText    = "The line's port does not work, and so none of its readers does: look at the adapter. "
+)
+
 // encryptionOf says what protects the line to a PD, for people.
 func encryptionOf(s osdp.PDStats) string {
 	switch {
@@ -91,7 +97,7 @@ func (d *OSDP) Status() Status {
 	s.Line = lineOf(now.pds)
 	s.Line.Remarks = found.line
 	if err := now.port.Err; err != nil && !now.port.Open {
-		s.Problem = "The line's port does not work, so none of its readers does: look at the adapter. " + err.Error()
+		s.Problem = portText + err.Error()
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
