@@ -245,10 +245,12 @@ func (d *OSDP) Rotate(ctx context.Context, reader string) error {
 }
 
 // Install gives the named reader, which is in installation mode, a random first
-// key under SCBK-D, until ctx ends: see osdp.Bus.Install. One that was on its
+// key under SCBK-D, until ctx ends: see osdp.Bus.Install. That it may is an
+// alarm, for whoever did not ask for it. One that was on its
 // way to the reader before, and may have arrived, is the one that it gets.
 func (d *OSDP) Install(ctx context.Context, reader string) error {
 	return d.change(reader, func(addr uint8) error {
+		d.alarm(addr, "An operator lets this reader have a key over the default key, which everybody knows. Whoever listens to its line meanwhile has the key.")
 		_, pending, _ := d.cfg.Keys.Load(d.cfg.Name, addr)
 		if pending != nil {
 			return d.give(ctx, addr, *pending, d.line.Install)

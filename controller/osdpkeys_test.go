@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -116,6 +117,9 @@ func TestReaderKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		secure("installed")
+		if a := b.alarms(); len(a) != 1 || !strings.Contains(a[0], "default key") {
+			t.Errorf("alarms %q, want one that a key went over the default key", a)
+		}
 		first := held
 		if err := b.within(time.Minute, func(ctx context.Context) error { return b.driver.Rotate(ctx, "front reader") }); err != nil || held == first {
 			t.Fatalf("rotated: %v", err)
