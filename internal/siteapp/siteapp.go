@@ -57,26 +57,12 @@ func Run(ctx context.Context, cfg *agent.Config, formats *wiegand.Catalogue, w i
 		return fmt.Errorf("status page: %w", err)
 	}
 	defer listener.Close() // by then closed, unless something below fails
-	key, err := cache.OpenKey(filepath.Join(cfg.StateDir, "cache.key"))
+	state, err := openState(ctx, cfg.StateDir, log)
 	if err != nil {
 		return err
 	}
-	opts := cache.Options{Dir: cfg.StateDir, Key: key, Log: log}
-	db, err := cache.Open(ctx, opts)
-	if err != nil {
-		return err
-	}
-	defer closing(&err, db.Close)
-	events, err := cache.OpenEvents(ctx, opts)
-	if err != nil {
-		return err
-	}
-	defer closing(&err, events.Close)
-	keys, err := readerkeys.Open(readerkeys.Options{Dir: cfg.StateDir, Key: key, Log: log})
-	if err != nil {
-		return err
-	}
-	problems := append(keys.Problems(), strangers(cfg, keys.Readers())...)
+	defer closing(&err, state.close)
+	problems := append(state.keys.Problems(), strangers(cfg, state.keys.Readers())...)
 	control, err := listenControl(cfg.StateDir)
 	if err != nil { // doors do not need it
 		log.ErrorContext(ctx, "no control socket", "err", err)
@@ -84,13 +70,13 @@ func Run(ctx context.Context, cfg *agent.Config, formats *wiegand.Catalogue, w i
 	} else {
 		defer control.Close() // by then closed, unless something below fails
 	}
-	wants := newWants(db)
+	wants := newWants(state.db)
 	wants.cards = cards
-	drivers := newDrivers(cfg, db, keys, wants, log)
+	drivers := newDrivers(cfg, state.db, state.keys, wants, log)
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	site, err := agent.New(agent.Options{
-		Site: cfg.Site, Name: cfg.Name, Cache: db, Events: events, Link: siteLink{link}, Drivers: drivers,
+		Site: cfg.Site, Name: cfg.Name, Cache: state.db, Events: state.events, Link: siteLink{link}, Drivers: drivers,
 		Cards: cards, Log: log, Registry: reg, Problems: problems, Notify: func(s string) { notify(log, s) },
 	})
 	if err != nil {
@@ -118,6 +104,36 @@ func Run(ctx context.Context, cfg *agent.Config, formats *wiegand.Catalogue, w i
 	log.Info("agent stops")
 	return err
 }
+
+// A state is what an agent keeps in its folder.
+type state struct {
+	db     *cache.DB
+	events *cache.Events
+	keys   *readerkeys.Store
+}
+
+// openState opens what is in dir, whose lock the caller holds.
+func openState(ctx context.Context, dir string, log *slog.Logger) (s *state, err error) {
+	key, err := cache.OpenKey(filepath.Join(dir, "cache.key"))
+	if err != nil {
+		return nil, err
+	}
+	s = new(state)
+	if s.keys, err = readerkeys.Open(readerkeys.Options{Dir: dir, Key: key, Log: log}); err != nil {
+		return nil, err
+	}
+	opts := cache.Options{Dir: dir, Key: key, Log: log}
+	if s.db, err = cache.Open(ctx, opts); err != nil {
+		return nil, err
+	}
+	if s.events, err = cache.OpenEvents(ctx, opts); err != nil {
+		return nil, errors.Join(err, s.db.Close())
+	}
+	return s, nil
+}
+
+// close is for the end of all that work with s.
+func (s *state) close() error { return errors.Join(s.events.Close(), s.db.Close()) }
 
 func closing(err *error, close func() error) { *err = errors.Join(*err, close()) }
 
