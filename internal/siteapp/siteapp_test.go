@@ -317,7 +317,8 @@ func TestRunWithoutHardwareAndCloud(t *testing.T) {
 			t.Errorf("status %+v", st)
 		}
 		var said bytes.Buffer
-		if code := Main(t.Context(), []string{"status", "--config", g.file}, &said, &said); code != int(degraded) || !strings.Contains(said.String(), "No doors are known yet.") {
+		if code := Main(t.Context(), []string{"status", "--config", g.file}, &said, &said); code != int(degraded) || !strings.Contains(said.String(), "No doors are known yet.") ||
+			!strings.Contains(said.String(), "\n! Reader front (bus-1) is not encrypted") {
 			t.Errorf("status: exit %d\n%s", code, said.String())
 		}
 		began := time.Now()
