@@ -237,7 +237,7 @@ func (l *Line) work(ctx context.Context, port Port, emit func(Event)) error {
 			c.Close()
 		}
 	}
-	in := make(chan chunk, 8)
+	in := make(chan chunk, chunksMost)
 	quit := make(chan struct{})
 	var reader sync.WaitGroup
 	unhook := func() bool { return true }
@@ -254,8 +254,14 @@ func (l *Line) work(ctx context.Context, port Port, emit func(Event)) error {
 	unhook = context.AfterFunc(ctx, stop)
 	reader.Go(func() { pump(port, in, quit) })
 
-	w := worker{l: l, port: port, in: in, emit: emit}
+	w := worker{l: l, port: port, in: in, emit: emit, timer: time.NewTimer(0)}
+	defer w.timer.Stop()
 	for ctx.Err() == nil {
+		// Whoever was told something may have an answer to it. The line must be
+		// idle for a moment in any case, so its turn is decided after that.
+		if w.told && !w.idle(ctx, w.last) {
+			break
+		}
 		l.mu.Lock()
 		x, wait := l.bus.Next(time.Now())
 		l.mu.Unlock()
@@ -272,17 +278,21 @@ func (l *Line) work(ctx context.Context, port Port, emit func(Event)) error {
 	return ctx.Err()
 }
 
-// A chunk is what one Read gave.
+// A chunk is what one Read gave. Its bytes are good until chunksMost+1 more have
+// come.
 type chunk struct {
 	b   []byte
 	err error
 }
 
+const chunksMost = 8 // that wait to be looked at
+
 // pump reads port until it fails, so that what nobody waits for is read too: a
 // late answer must not stand in front of the next one.
 func pump(port Port, in chan<- chunk, quit <-chan struct{}) {
-	buf := make([]byte, MaxFrame)
-	for hasty := 0; ; {
+	var ring [chunksMost + 2][MaxFrame]byte // of those that wait, the one looked at and the next
+	for at, hasty := 0, 0; ; {
+		buf := ring[at%len(ring)][:]
 		began := time.Now()
 		n, err := port.Read(buf)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -302,10 +312,9 @@ func pump(port Port, in chan<- chunk, quit <-chan struct{}) {
 		default:
 		}
 		if n > 0 || err != nil {
-			c := chunk{err: err}
-			c.b = append(c.b, buf[:n]...)
+			at++
 			select {
-			case in <- c:
+			case in <- chunk{buf[:n], err}:
 			case <-quit:
 				return
 			}
@@ -322,9 +331,12 @@ type worker struct {
 	port   Port
 	in     <-chan chunk
 	emit   func(Event)
+	timer  *time.Timer // the one thing that is waited for besides in
 	scan   Scanner
 	lastRx time.Time
-	baud   int // that the port is set to; 0 before it was
+	told   bool // the last exchange had events
+	last   int  // its speed
+	baud   int  // that the port is set to; 0 before it was
 	// damaged is set by a reply with a wrong check: it was the answer, and
 	// nothing better will come until we ask again.
 	damaged bool
@@ -347,13 +359,12 @@ func (w *worker) speed(baud int) error {
 
 // rest waits until there may be something to send.
 func (w *worker) rest(ctx context.Context, wait time.Duration) error {
-	t := time.NewTimer(wait)
-	defer t.Stop()
+	w.timer.Reset(wait)
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-w.l.wake:
-	case <-t.C:
+	case <-w.timer.C:
 	case c := <-w.in:
 		w.lastRx = time.Now()
 		w.scan.Feed(c.b)
@@ -361,6 +372,23 @@ func (w *worker) rest(ctx context.Context, wait time.Duration) error {
 		return w.check(c.err)
 	}
 	return nil
+}
+
+// idle waits until the line has been idle for two characters (OSDP v2.2 §5.7),
+// and reports whether ctx is still alive.
+func (w *worker) idle(ctx context.Context, baud int) bool {
+	w.told, w.last = false, baud
+	rest := air(2, baud) - time.Since(w.lastRx)
+	if rest <= 0 {
+		return true
+	}
+	w.timer.Reset(rest)
+	select {
+	case <-ctx.Done():
+		return false
+	case <-w.timer.C:
+		return true
+	}
 }
 
 // drain takes what came in before we asked: it is no answer.
@@ -412,8 +440,7 @@ func (w *worker) exchange(ctx context.Context, x Exchange) error {
 	if err := w.speed(x.Baud); err != nil {
 		return err
 	}
-	// The line must have been idle for two characters (OSDP v2.2 §5.7).
-	if idle := air(2, x.Baud) - time.Since(w.lastRx); idle > 0 && !sleep(ctx, idle) {
+	if !w.idle(ctx, x.Baud) {
 		return ctx.Err()
 	}
 	if err := w.drain(); err != nil {
@@ -428,8 +455,7 @@ func (w *worker) exchange(ctx context.Context, x Exchange) error {
 	w.l.sent(x.Wire)
 	w.damaged = false
 	begin := time.Now().Add(x.Reply) // the reply's first byte comes before this
-	quiet := time.NewTimer(time.Until(begin))
-	defer quiet.Stop()
+	w.timer.Reset(time.Until(begin))
 	for {
 		select {
 		case <-ctx.Done():
@@ -443,7 +469,7 @@ func (w *worker) exchange(ctx context.Context, x Exchange) error {
 			if err := w.check(c.err); err != nil {
 				return err
 			}
-		case <-quiet.C:
+		case <-w.timer.C:
 			// The frame in the making stops here; a whole one may stand behind
 			// its first byte.
 			for w.scan.GiveUp() {
@@ -470,7 +496,7 @@ func (w *worker) exchange(ctx context.Context, x Exchange) error {
 				until = end
 			}
 		}
-		quiet.Reset(time.Until(until))
+		w.timer.Reset(time.Until(until))
 	}
 }
 
@@ -492,9 +518,7 @@ func (w *worker) answers() (done bool) {
 			evs, done = w.l.bus.Answer(time.Now(), f)
 		}
 		w.l.mu.Unlock()
-		for _, e := range evs {
-			w.emit(e)
-		}
+		w.tell(evs)
 	}
 	w.count()
 	return done
@@ -505,6 +529,11 @@ func (w *worker) silence() {
 	evs := w.l.bus.Silence(time.Now())
 	w.l.mu.Unlock()
 	w.count()
+	w.tell(evs)
+}
+
+func (w *worker) tell(evs []Event) {
+	w.told = w.told || len(evs) > 0
 	for _, e := range evs {
 		w.emit(e)
 	}

@@ -1,6 +1,7 @@
 package osdp_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -27,6 +28,7 @@ type rig struct {
 	events []osdp.Event
 	times  []time.Duration // of events, since the start
 	start  time.Time
+	on     func(osdp.Event) // called with each; nil for none
 }
 
 // newRig runs a line for the PDs in cfgs until the test ends.
@@ -73,6 +75,9 @@ func (r *rig) emit(e osdp.Event) {
 	defer r.mu.Unlock()
 	r.events = append(r.events, e)
 	r.times = append(r.times, time.Since(r.start))
+	if r.on != nil {
+		r.on(e)
+	}
 }
 
 // pass lets d go by and returns the kinds of the events in it.
@@ -215,6 +220,32 @@ func TestDoorOpens(t *testing.T) {
 		}
 		if r.pds[0].LED(0, 0) != osdp.Black {
 			t.Errorf("LED %v after its time, want black", r.pds[0].LED(0, 0))
+		}
+	})
+}
+
+// TestAnswerToACard: what a card leads to is the next thing on the line.
+func TestAnswerToACard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, osdp.Options{}, config(7), config(8))
+		r.up()
+		open := osdp.OUT{{Output: 0, Action: osdp.OutputOnFor, Timer: time.Second}}
+		r.mu.Lock()
+		r.on = func(e osdp.Event) {
+			if e.Kind == osdp.Card {
+				go r.line.Send(t.Context(), e.Addr, open)
+			}
+		}
+		r.mu.Unlock()
+		var codes []byte
+		defer r.line.Tap(func(c osdp.Captured) {
+			f, _, _ := osdp.ParseFrame(bytes.TrimLeft(c.Wire, "\xff"))
+			codes = append(codes, f.Code)
+		})()
+		r.pds[0].Present(0, card)
+		r.pass(100 * time.Millisecond)
+		if i := slices.Index(codes, osdp.CodeRAW); i < 0 || codes[i+1] != osdp.CodeOUT {
+			t.Errorf("on the line: % x, want OUT behind RAW", codes)
 		}
 	})
 }
