@@ -15,6 +15,9 @@ var (
 	ErrSCIMDisabled = errors.New("cloud: SCIM is disabled for this organisation")
 	// ErrPrecondition says that If-Match names another version.
 	ErrPrecondition = errors.New("cloud: the resource has changed since that version")
+	// ErrChanged says that what a person confirms is not what it was when it was
+	// shown.
+	ErrChanged = errors.New("cloud: it has changed since it was shown")
 	// ErrNoEntry says that the site's log has no such entry: never had, or not
 	// any more.
 	ErrNoEntry = errors.New("cloud: no such log entry")

@@ -42,7 +42,13 @@ func (s *Service) DesiredFromScratch(ctx context.Context, org, site string) (map
 				if !v.frozen() {
 					p.Outcome = nil
 				}
-				want = append(want, desired(v, p, outcome(v, p))...)
+				o := outcome(v, p)
+				if pin, ok := p.Pins[v.ID]; ok && !v.frozen() {
+					if kept := o.keeping(pin.Kept); massLoss(v, p, kept, o) > 0 {
+						o = kept
+					}
+				}
+				want = append(want, desired(v, p, o)...)
 			}
 		}
 		for _, r := range want {

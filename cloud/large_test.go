@@ -67,7 +67,7 @@ func TestLargeChange(t *testing.T) {
 		t.Errorf("%d still in staff when the call returned", got)
 	}
 	w.ok(w.svc.Settle(w.ctx))
-	w.ok(w.svc.DeleteRule(w.ctx, admin, "acme", "north", everyone.ID))
+	w.confirmed(w.svc.DeleteRule(w.ctx, admin, "acme", "north", everyone.ID))
 	if got := count(access.KindPerson); got != 0 {
 		t.Errorf("%d people left, and rule %q matches nobody", got, keep.ID)
 	}

@@ -35,7 +35,8 @@ func TestMain(m *testing.M) {
 func quiet(err error) bool {
 	_, bad := errors.AsType[*cloud.Invalid](err)
 	_, taken := errors.AsType[*cloud.Conflict](err)
-	return err == nil || bad || taken || errors.Is(err, cloud.ErrNotFound)
+	_, held := errors.AsType[*cloud.Held](err)
+	return err == nil || bad || taken || held || errors.Is(err, cloud.ErrChanged) || errors.Is(err, cloud.ErrNotFound)
 }
 
 // TestLogFoldsToDesiredState: whatever the directory and the admins do, in any
@@ -57,6 +58,11 @@ func TestLogFoldsToDesiredState(t *testing.T) {
 		w.rule("north", cloud.Rule{ID: "employees", Conditions: []cloud.Condition{{Group: "Employees"}}})
 		w.rule("north", cloud.Rule{ID: "boxes", Groups: []string{"vip"}, Conditions: []cloud.Condition{{Attr: "userType", Op: "eq", Value: "SMARTBOX"}}})
 		w.rule("south", cloud.Rule{ID: "rest", Groups: []string{"vip"}})
+
+		for _, site := range []string{"north", "south"} { // hold a lot
+			_, err := w.svc.PutProperty(w.ctx, admin, "acme", cloud.Property{ID: site, Guard: &cloud.Guard{Percent: 10, Openings: 1}})
+			w.ok(err)
+		}
 
 		var users, groups, cards []string
 		name := rapid.SampledFrom([]string{"ada", "bob", "carl", "dora"})
@@ -206,8 +212,26 @@ func TestLogFoldsToDesiredState(t *testing.T) {
 				_, err := w.svc.PutAccessGroup(w.ctx, admin, "acme", "south", g)
 				check(err)
 			},
+			"confirm": func(t *rapid.T) {
+				holds, err := w.svc.Holds(w.ctx, "acme", true)
+				w.ok(err)
+				for _, h := range holds {
+					h, err := w.svc.Hold(w.ctx, "acme", h.ID)
+					w.ok(err)
+					if rapid.Bool().Draw(t, "discard") && h.Kind == cloud.HoldChange {
+						_, err = w.svc.Discard(w.ctx, admin, "acme", h.ID)
+						w.ok(err)
+						continue
+					}
+					_, err = w.svc.Confirm(w.ctx, admin, "acme", h.ID, h.Preview.Lose.Openings)
+					check(err)
+				}
+			},
 			"property": func(t *rapid.T) {
-				check(w.svc.DeleteProperty(w.ctx, admin, "acme", "south"))
+				err := w.svc.DeleteProperty(w.ctx, admin, "acme", "south")
+				if check(err); err != nil {
+					return
+				}
 				w.site("south")
 				w.rule("south", cloud.Rule{ID: "rest", Groups: []string{"vip"}})
 			},

@@ -17,6 +17,7 @@ type personView struct {
 	Cards   []Card
 	Manual  map[string][]string // site → access groups given by hand
 	Outcome map[string]Outcome  // site → what the rules gave before
+	Pins    map[string]Pin      // site → what stays because its loss is held
 }
 
 // A siteView is all that people's access asks about a property.
@@ -25,6 +26,7 @@ type siteView struct {
 	Deleted bool
 	Rules   []Rule          // enabled ones, by priority
 	Groups  map[string]bool // access groups
+	layout  *layout
 }
 
 // frozen says that no rule is in force: what the rules gave stays, nothing is

@@ -32,6 +32,7 @@ func (c Caller) actor() Actor {
 func (s *Service) directory(ctx context.Context, c Caller, a act, f func(*work) error) error {
 	a.by = c.actor()
 	return s.update(ctx, c.Org, a, func(w *work) error {
+		w.guarded = guardDirectory
 		if c.Token == "" { // not SCIM: the cloud itself reads a directory
 			return f(w)
 		}
@@ -511,6 +512,13 @@ func (w *work) deletePerson(row PersonRow) error {
 	}
 	for _, c := range cards {
 		w.note("card "+c.ID, mask(c), nil)
+	}
+	pins, err := w.tx.Pins([]string{row.ID})
+	if err != nil {
+		return err
+	}
+	for _, pin := range pins {
+		w.holds[pin.Hold] = true
 	}
 	w.people[row.ID] = true
 	return w.tx.DeletePerson(w.org.ID, row.ID)

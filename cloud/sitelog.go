@@ -272,13 +272,13 @@ func pack(units []unit) [][]edit {
 }
 
 // appendLog writes units to the site's log and to what the site is to hold,
-// and moves head along.
-func appendLog(tx Tx, site string, head *delta.Head, units []unit, now time.Time) error {
+// and moves head along. What a person approved says so.
+func appendLog(tx Tx, site string, head *delta.Head, units []unit, now time.Time, approved *delta.Approval) error {
 	for _, edits := range pack(units) {
 		d := &delta.Delta{
 			Header: delta.Header{Type: delta.TypeDelta, Site: site, At: now.UTC()},
 			Epoch:  head.Epoch, Seq: head.Seq + 1, Prev: head.Hash,
-			Digest: head.Digest, Changes: make([]delta.Change, 0, len(edits)),
+			Digest: head.Digest, Changes: make([]delta.Change, 0, len(edits)), Approved: approved,
 		}
 		denied := map[access.Ref]bool{}
 		for i := range edits {

@@ -258,7 +258,15 @@ func (s *Service) SiteStatus(ctx context.Context, org, site string) (SiteStatus,
 		if err != nil {
 			return err
 		}
-		out.People = len(owners)
+		out.People, out.Losses = len(owners), row.recentLosses(stamp(s.now()))
+		if out.Openings = row.Openings; row.Openings < 0 {
+			if out.Openings, err = countOpenings(tx, site); err != nil {
+				return err
+			}
+		}
+		if out.Holds, err = openHolds(tx, org, site); err != nil {
+			return err
+		}
 		out.Pending, err = tx.CountDirty(org)
 		return err
 	})

@@ -76,6 +76,16 @@ type Tx interface {
 	PutOutcome(Outcome) error                    // one that gives nothing and names no rule is removed
 	DeleteOutcomes(site string) error
 
+	Hold(org, id string) (Hold, error)
+	Holds(org string, openOnly bool) ([]Hold, error) // by id
+	PutHold(Hold) error
+	Pins(people []string) ([]Pin, error)                   // at every site
+	HoldPins(hold, after string, limit int) ([]Pin, error) // by person, those above after
+	CountPins(hold string) (int, error)
+	PutPin(Pin) error                    // one for a person at a site
+	DeletePin(site, person string) error // none there is no error
+	DeletePins(site string) error        // of everyone
+
 	Group(org, id string) (GroupRow, error)
 	FindGroups(f Find, start, count int) ([]GroupRow, error)
 	CountGroups(f Find) (int, error)
@@ -126,6 +136,10 @@ type SiteRow struct {
 	Property
 	Head    delta.Head
 	Deleted bool // gone for admins; its stream still says so to the agent
+	// Openings counts the (credential, door) pairs that the site's records open;
+	// below 0 it was never counted.
+	Openings int
+	Losses   []Loss // of the last hour, and perhaps older ones
 }
 
 // An Item is one door, schedule or access group of a property, as JSON.

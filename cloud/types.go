@@ -85,6 +85,7 @@ type Property struct {
 	// PilotIDs are the directory groups that Pilot is bound to, "" while a
 	// name is not provisioned yet. Set by the Service.
 	PilotIDs []string `json:"pilot_group_ids,omitempty"`
+	Guard    *Guard   `json:"guard,omitempty"` // nil is the default, 10 percent and 20 openings
 }
 
 // A PropertyStatus is a Property as the list shows it.
@@ -96,8 +97,11 @@ type PropertyStatus struct {
 }
 
 // NoteNoRule is what a property without an enabled rule is reported as
-// (REQUIREMENTS R1).
-const NoteNoRule = "not syncing: no rule"
+// (REQUIREMENTS R1), and NoteRulesOff if it has rules and all are disabled.
+const (
+	NoteNoRule   = "not syncing: no rule"
+	NoteRulesOff = "not syncing: no rule is enabled"
+)
 
 // An AccessGroup is a door access group of a property: a set of doors, each
 // with the hours in which it opens.
@@ -298,7 +302,10 @@ type SiteStatus struct {
 	Proof      []ProofStatus `json:"proof,omitempty"`
 	ProofAt    time.Time     `json:"proof_at,omitzero"`
 	People     int           `json:"people"`
-	Pending    int           `json:"pending"` // people whose gains are still to be written
+	Pending    int           `json:"pending"`  // people whose gains are still to be written
+	Openings   int           `json:"openings"` // (credential, door) pairs that open there once the agent has it all
+	Losses     []LossStatus  `json:"losses"`   // of the last hour
+	Holds      int           `json:"holds"`    // losses that wait for a person
 }
 
 // A Position is a place in a site's stream.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -36,12 +35,25 @@ type work struct {
 	act     act
 	changes map[string]Change // for the audit trail; nil records nothing
 
-	config   bool            // properties, rules or badge types changed
+	guarded  guardMode
+	approved *delta.Approval // a person's word that what is lost is meant
+	cause    string          // of the losses that are approved
+	named    int             // people whom effects name
+
+	config   bool            // properties, what they have, or badge types changed
 	people   map[string]bool // whose access is to be worked out anew at every site
 	everyone map[string]bool // sites at which everyone's is
 	own      map[string]bool // sites whose doors, groups, grants, schedules changed
+	holds    map[string]bool // whose people changed
 	backlog  bool            // gains were left for the background
 	appended bool            // a log grew
+}
+
+func newWork(s *Service, tx Tx, a act) *work {
+	return &work{
+		s: s, tx: tx, now: stamp(s.now()), act: a, named: namedInHold,
+		people: map[string]bool{}, everyone: map[string]bool{}, own: map[string]bool{}, holds: map[string]bool{},
+	}
 }
 
 // update runs f as one transaction of org, lets the sites follow, and records
@@ -49,10 +61,7 @@ type work struct {
 func (s *Service) update(ctx context.Context, org string, a act, f func(*work) error) error {
 	var w *work
 	err := s.store.Update(ctx, func(tx Tx) error {
-		w = &work{
-			s: s, tx: tx, now: stamp(s.now()), act: a,
-			people: map[string]bool{}, everyone: map[string]bool{}, own: map[string]bool{},
-		}
+		w = newWork(s, tx, a)
 		var err error
 		if w.org, err = tx.Org(org); err != nil {
 			return err
@@ -84,7 +93,7 @@ func (s *Service) update(ctx context.Context, org string, a act, f func(*work) e
 func refusal(err error) bool {
 	_, isInvalid := errors.AsType[*Invalid](err)
 	_, isConflict := errors.AsType[*Conflict](err)
-	return isInvalid || isConflict || errors.Is(err, ErrPrecondition)
+	return isInvalid || isConflict || errors.Is(err, ErrPrecondition) || errors.Is(err, ErrChanged)
 }
 
 func (w *work) entry(err error) AuditEntry {
@@ -106,141 +115,6 @@ func (w *work) note(field string, before, after any) {
 	w.changes[field] = Change{Before: before, After: after}
 }
 
-// settle lets the sites follow what the transaction did.
-func (w *work) settle() error {
-	if w.config {
-		w.org.Config++
-		if err := w.tx.PutOrg(w.org); err != nil {
-			return err
-		}
-	}
-	if len(w.people) == 0 && len(w.everyone) == 0 && len(w.own) == 0 {
-		return nil
-	}
-	views, err := w.views()
-	if err != nil {
-		return err
-	}
-	units := map[string][]unit{}
-	for _, site := range slices.Sorted(maps.Keys(w.own)) {
-		edits, err := w.ownEdits(site)
-		if err != nil {
-			return err
-		}
-		for i := range edits { // these need not stay together
-			units[site] = append(units[site], unit{edits[i : i+1]})
-		}
-	}
-	if len(w.people) > 0 {
-		if err := w.refresh(views, slices.Sorted(maps.Keys(w.people)), units); err != nil {
-			return err
-		}
-	}
-	if len(w.everyone) > 0 {
-		all, err := w.tx.PersonIDs(w.org.ID, "", -1)
-		if err != nil {
-			return err
-		}
-		var some []*siteView
-		for _, v := range views {
-			if w.everyone[v.ID] {
-				some = append(some, v)
-			}
-		}
-		// Those of people were worked out just now and need no second look.
-		all = slices.DeleteFunc(all, func(id string) bool { return w.people[id] })
-		if err := w.refresh(some, all, units); err != nil {
-			return err
-		}
-	}
-	for _, site := range slices.Sorted(maps.Keys(units)) {
-		if err := w.write(site, units[site]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// write appends units to the log of site.
-func (w *work) write(site string, units []unit) error {
-	if len(units) == 0 {
-		return nil
-	}
-	row, err := w.tx.Site(site)
-	if err != nil {
-		return err
-	}
-	if err := appendLog(w.tx, site, &row.Head, units, w.now); err != nil {
-		return err
-	}
-	w.appended = true
-	return w.tx.PutSite(row)
-}
-
-// refresh works out anew what each of views should hold of the people ids, and
-// adds the difference to units. Of more than a batch of people it adds only
-// what they lose, and leaves the rest to the background.
-func (w *work) refresh(views []*siteView, ids []string, units map[string][]unit) error {
-	bulk := len(ids) > w.s.batch
-	for chunk := range slices.Chunk(ids, batch) {
-		people, err := w.load(chunk)
-		if err != nil {
-			return err
-		}
-		rows, err := w.tx.Records(chunk)
-		if err != nil {
-			return err
-		}
-		type place struct{ site, owner string }
-		have := map[place]map[access.Ref][]byte{}
-		for _, r := range rows {
-			at := place{r.Site, r.Owner}
-			if have[at] == nil {
-				have[at] = map[access.Ref][]byte{}
-			}
-			have[at][r.Ref] = r.Doc
-		}
-		for _, id := range chunk {
-			later := false
-			for _, v := range views {
-				var want []access.Record
-				if p := people[id]; p != nil {
-					o := outcome(v, p)
-					if before := p.Outcome[v.ID]; !sameOutcome(before, o) {
-						if err := w.tx.PutOutcome(o); err != nil {
-							return err
-						}
-					}
-					want = desired(v, p, o)
-				}
-				edits, err := compare(id, have[place{v.ID, id}], want, nil)
-				if err != nil {
-					return err
-				}
-				if bulk {
-					n := len(edits)
-					edits = slices.DeleteFunc(edits, func(e edit) bool { return !e.loses() })
-					later = later || len(edits) < n
-				}
-				if len(edits) > 0 {
-					units[v.ID] = append(units[v.ID], unit{edits})
-				}
-			}
-			if later {
-				w.backlog = true
-				if err := w.tx.MarkDirty(w.org.ID, id); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
-}
-
-func sameOutcome(a, b Outcome) bool {
-	return a.Rule == b.Rule && slices.Equal(a.Groups, b.Groups) && a.Role == b.Role && a.BLE == b.BLE && a.Wallet == b.Wallet
-}
-
 // load gathers what the rules ask about the people ids. Those who do not exist
 // are not in the map.
 func (w *work) load(ids []string) (map[string]*personView, error) {
@@ -254,7 +128,7 @@ func (w *work) load(ids []string) (map[string]*personView, error) {
 		if err != nil {
 			return nil, err
 		}
-		people[row.ID] = &personView{PersonRow: row, Attrs: attrs, Manual: map[string][]string{}, Outcome: map[string]Outcome{}}
+		people[row.ID] = &personView{PersonRow: row, Attrs: attrs, Manual: map[string][]string{}, Outcome: map[string]Outcome{}, Pins: map[string]Pin{}}
 	}
 	groups, err := w.tx.GroupIDsOf(w.org.ID, ids)
 	if err != nil {
@@ -269,6 +143,10 @@ func (w *work) load(ids []string) (map[string]*personView, error) {
 		return nil, err
 	}
 	outcomes, err := w.tx.Outcomes(ids)
+	if err != nil {
+		return nil, err
+	}
+	pins, err := w.tx.Pins(ids)
 	if err != nil {
 		return nil, err
 	}
@@ -288,6 +166,11 @@ func (w *work) load(ids []string) (map[string]*personView, error) {
 	for _, o := range outcomes {
 		if p := people[o.Person]; p != nil {
 			p.Outcome[o.Site] = o
+		}
+	}
+	for _, pin := range pins {
+		if p := people[pin.Person]; p != nil {
+			p.Pins[pin.Site] = pin
 		}
 	}
 	return people, nil
@@ -317,13 +200,16 @@ func (w *work) views() ([]*siteView, error) {
 				v.Rules = append(v.Rules, r)
 			}
 		}
-		groups, err := w.tx.Items(site.ID, access.KindGroup)
+		own, err := ownRecords(w.tx, site.ID)
 		if err != nil {
 			return nil, err
 		}
-		for _, g := range groups {
-			v.Groups[g.ID] = true
+		for _, r := range own {
+			if g, ok := r.(access.Group); ok {
+				v.Groups[g.ID] = true
+			}
 		}
+		v.layout = layoutOf(own)
 		views = append(views, v)
 	}
 	if !w.config {
@@ -353,11 +239,14 @@ func (w *work) referenced(id string) (bool, error) {
 }
 
 // ownEdits is the difference in what site holds that is nobody's: doors,
-// groups, grants and schedules.
-func (w *work) ownEdits(site string) ([]edit, error) {
+// groups, grants and schedules; was is the layout that it holds.
+func (w *work) ownEdits(site string) (edits []edit, was *layout, err error) {
 	rows, err := w.tx.OwnRecords(site)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	if was, err = storedLayout(rows); err != nil {
+		return nil, nil, err
 	}
 	have := make(map[access.Ref][]byte, len(rows))
 	var grants []access.Grant
@@ -366,16 +255,17 @@ func (w *work) ownEdits(site string) ([]edit, error) {
 		if r.Ref.Kind == access.KindGrant {
 			g, err := read[access.Grant](r.Doc)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			grants = append(grants, g)
 		}
 	}
 	want, err := ownRecords(w.tx, site)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return compare("", have, want, grants)
+	edits, err = compare("", have, want, grants)
+	return edits, was, err
 }
 
 // ownRecords is what site should hold that is nobody's.

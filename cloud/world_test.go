@@ -323,7 +323,37 @@ func (w *world) fold(site string) map[access.Ref]string {
 	if snapHead != head || !maps.Equal(snap, held) {
 		w.Fatalf("%s: the log folds to %d records, the snapshot has %d", site, len(held), len(snap))
 	}
+	if st, err := w.svc.SiteStatus(w.ctx, "acme", site); !errors.Is(err, cloud.ErrNotFound) { // not of a deleted one
+		w.ok(err)
+		if got, want := st.Openings, len(pairs(opens)); got != want {
+			w.Fatalf("%s: %d openings are counted, want %d", site, got, want)
+		}
+	}
 	return held
+}
+
+// pairs are the openings of x without their hours, but for those of none.
+func pairs(x *access.Index) map[string]bool {
+	all := map[string]bool{}
+	for o := range openings(x) {
+		at := strings.LastIndexByte(o, ' ')
+		if s, ok := x.Schedule(o[at+1:]); !ok || len(s.Weekly) > 0 {
+			all[o[:at]] = true
+		}
+	}
+	return all
+}
+
+// confirmed gets an act done that may be held: as a person would who looks at it.
+func (w *world) confirmed(err error) {
+	w.Helper()
+	held, ok := errors.AsType[*cloud.Held](err)
+	if !ok {
+		w.ok(err)
+		return
+	}
+	_, err = w.svc.Confirm(w.ctx, admin, "acme", held.Hold.ID, held.Hold.Preview.Lose.Openings)
+	w.ok(err)
 }
 
 // denies applies d to an index, and wants its deny lane to say no less than what

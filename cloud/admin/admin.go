@@ -183,12 +183,18 @@ func (s *server) on(pattern string, run func(r *http.Request) (any, error)) {
 }
 
 func (s *server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	if h, ok := errors.AsType[*cloud.Held](err); ok {
+		write(w, http.StatusAccepted, held{h.Hold})
+		return
+	}
 	code, text := http.StatusInternalServerError, err.Error()
 	if errors.Is(err, cloud.ErrNotFound) {
 		code, text = http.StatusNotFound, fmt.Sprintf("admin: %s %s: not found", r.Method, r.URL.Path)
 	} else if _, ok := errors.AsType[*cloud.Invalid](err); ok {
 		code = http.StatusBadRequest
 	} else if _, ok := errors.AsType[*cloud.Conflict](err); ok {
+		code = http.StatusConflict
+	} else if errors.Is(err, cloud.ErrChanged) {
 		code = http.StatusConflict
 	} else if b, ok := errors.AsType[*badRequest](err); ok {
 		code = b.code

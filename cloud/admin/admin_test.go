@@ -52,7 +52,17 @@ func TestEveryRoute(t *testing.T) {
 		{"PUT " + site + "/rules/" + rule, `{"name":"Nobody","groups":["staff"],"enabled":false}`, 200, `"enabled":false`},
 		{"GET " + site, "", 200, cloud.NoteNoRule},
 		{"POST " + site + "/rules/order", fmt.Sprintf(`{"ids":[%q]}`, rule), 200, rule},
+		{"POST " + site + "/preview?people=5", `{"op":"delete rule","id":"` + rule + `"}`, 200, `"held":false`},
+		{"POST " + site + "/preview", `{"op":"put property","property":{"name":"X"}}`, 200, `"limit":20`},
+		{"POST " + site + "/preview", `{"op":"put rule"}`, 400, `is missing`},
+		{"POST " + site + "/preview", `{"op":"burn"}`, 400, `put rule`},
 		{"DELETE " + site + "/rules/" + rule, "", 204, ""},
+		{"GET " + org + "/holds", "", 200, "[]"},
+		{"GET " + org + "/holds?all=maybe", "", 400, "true or false"},
+		{"GET " + org + "/holds/none", "", 404, "not found"},
+		{"POST " + org + "/holds/none/confirm", `{"removes":1}`, 404, "not found"},
+		{"POST " + org + "/holds/none/confirm", `{}`, 400, "removes"},
+		{"POST " + org + "/holds/none/discard", "", 404, "not found"},
 		{"GET " + site + "/rules", "", 200, "[]"},
 		{"GET " + org + "/directory-groups", "", 200, "[]"},
 		{"GET " + org + "/people?search=vera@example.com", "", 200, person},
@@ -82,6 +92,45 @@ func TestEveryRoute(t *testing.T) {
 	}
 	if w.log.Len() > 0 {
 		t.Errorf("logged: %s", w.log)
+	}
+}
+
+// What would take the access of many is answered with 202, shown, and done once
+// it is confirmed.
+func TestHeldCalls(t *testing.T) {
+	w := newWorld(t)
+	w.furnish()
+	for i := range 21 {
+		p := field[string](t, w.want(201, "POST", "/orgs/acme/people", fmt.Sprintf(`{"name":"Visitor %d"}`, i)), "id")
+		w.want(201, "POST", "/orgs/acme/people/"+p+"/cards", fmt.Sprintf(`{"number":"%d"}`, 100+i))
+		w.want(204, "PUT", "/orgs/acme/people/"+p+"/groups/hq/staff", "")
+	}
+	const site = "/orgs/acme/properties/hq"
+	preview := w.want(200, "POST", site+"/preview?people=2", `{"op":"delete door","id":"front"}`)
+	if !strings.Contains(preview, `"held":true`) || !strings.Contains(preview, `"more":19`) {
+		t.Errorf("preview %s", preview)
+	}
+	hold := field[cloud.Hold](t, w.want(202, "DELETE", site+"/doors/front", ""), "held")
+	if got := w.want(200, "GET", site+"/doors", ""); !strings.Contains(got, "Front door") {
+		t.Errorf("doors %s while it is held", got)
+	}
+	at := "/orgs/acme/holds/" + hold.ID
+	if got := w.want(200, "GET", at, ""); !strings.Contains(got, `"loses":["front"]`) {
+		t.Errorf("hold %s", got)
+	}
+	w.refused(409, "POST", at+"/confirm", `{"removes":20}`, "21 openings by now")
+	w.want(200, "POST", at+"/confirm", `{"removes":21}`)
+	w.refused(409, "POST", at+"/discard", "", "confirmed already")
+	if got := w.want(200, "GET", site+"/doors", ""); got != "[]\n" {
+		t.Errorf("doors %s", got)
+	}
+	if got := w.want(200, "GET", "/orgs/acme/holds?all=true", ""); !strings.Contains(got, `"confirmed"`) {
+		t.Errorf("holds %s", got)
+	}
+	// A guard of the property's own, which a change of something else keeps.
+	w.want(200, "PUT", site, `{"name":"HQ","guard":{"percent":50,"openings":7}}`)
+	if got := w.want(200, "PUT", site, `{"name":"Headquarters"}`); !strings.Contains(got, `"guard":{"percent":50,"openings":7}`) {
+		t.Errorf("property %s", got)
 	}
 }
 
@@ -116,7 +165,7 @@ func TestUnknownOrganisation(t *testing.T) {
 		}
 		method, path, _ := strings.Cut(call, " ")
 		body := `{"name":"Somebody","number":"4711","label":"l","format":"H10302","zone":"UTC","weekly":[]}`
-		for _, b := range []string{body, `{"name":"Somebody"}`, `{"number":"4711"}`, `{"label":"l"}`, `{"format":"H10302"}`, `{"zone":"UTC","weekly":[]}`, `{"ids":[]}`, `{}`} {
+		for _, b := range []string{body, `{"name":"Somebody"}`, `{"number":"4711"}`, `{"label":"l"}`, `{"format":"H10302"}`, `{"zone":"UTC","weekly":[]}`, `{"ids":[]}`, `{"op":"delete property"}`, `{"removes":1}`, `{}`} {
 			rec := w.do(method, path, b)
 			w.isJSON(rec)
 			if rec.Code == 400 && method != "GET" && method != "DELETE" {

@@ -28,6 +28,7 @@ func (s *server) routes(cloudKey string) {
 	s.orgRoutes()
 	s.propertyRoutes()
 	s.ruleRoutes()
+	s.holdRoutes()
 	s.peopleRoutes()
 	s.viewRoutes()
 }
@@ -97,13 +98,16 @@ type propertyBody struct {
 	Key    string   `json:"key"` // absent keeps the one that is there
 	Wallet bool     `json:"wallet"`
 	Pilot  []string `json:"pilot_groups"`
+	// Guard is how much access may go before a person is asked; absent keeps
+	// what is there.
+	Guard *cloud.Guard `json:"guard"`
 }
 
 func (s *server) propertyRoutes() {
 	s.on("GET "+atOrg+"/properties", func(r *http.Request) (any, error) { return list(s.cloud.Properties(r.Context(), org(r))) })
 	s.on("GET "+atSite, func(r *http.Request) (any, error) { return one(s.cloud.Property(r.Context(), org(r), site(r))) })
 	s.on("PUT "+atSite, with(func(r *http.Request, in propertyBody) (any, error) {
-		p := cloud.Property{ID: site(r), Name: in.Name, Key: in.Key, Wallet: in.Wallet, Pilot: in.Pilot}
+		p := cloud.Property{ID: site(r), Name: in.Name, Key: in.Key, Wallet: in.Wallet, Pilot: in.Pilot, Guard: in.Guard}
 		return one(s.cloud.PutProperty(r.Context(), byAdmin, org(r), p))
 	}))
 	s.on("DELETE "+atSite, func(r *http.Request) (any, error) {

@@ -185,18 +185,25 @@ func (t *tx) DeleteBadgeType(org, id string) error {
 
 // Properties.
 
-const siteColumns = `id, org, name, agent_key, wallet, pilot, pilot_ids, deleted, epoch, seq, hash, digest`
+const siteColumns = `id, org, name, agent_key, wallet, pilot, pilot_ids, deleted, epoch, seq, hash, digest, guard, openings, losses`
 
 func scanSite(s scanner) (r cloud.SiteRow, err error) {
-	var pilot, pilotIDs string
+	var pilot, pilotIDs, guard, losses string
 	var hash, digest []byte
 	var seq int64
-	err = s.Scan(&r.ID, &r.Org, &r.Name, &r.Key, &r.Wallet, &pilot, &pilotIDs, &r.Deleted, &r.Head.Epoch, &seq, &hash, &digest)
+	err = s.Scan(&r.ID, &r.Org, &r.Name, &r.Key, &r.Wallet, &pilot, &pilotIDs, &r.Deleted, &r.Head.Epoch, &seq, &hash, &digest,
+		&guard, &r.Openings, &losses)
 	if err != nil {
 		return r, err
 	}
 	r.Head.Seq = uint64(seq)
-	return r, errors.Join(
+	if guard != "" {
+		err = json.Unmarshal([]byte(guard), &r.Guard)
+	}
+	if losses != "[]" {
+		err = errors.Join(err, json.Unmarshal([]byte(losses), &r.Losses))
+	}
+	return r, errors.Join(err,
 		json.Unmarshal([]byte(pilot), &r.Pilot), json.Unmarshal([]byte(pilotIDs), &r.PilotIDs),
 		sum(r.Head.Hash[:], hash), sum(r.Head.Digest[:], digest))
 }
@@ -222,12 +229,16 @@ func (t *tx) Sites(org string) ([]cloud.SiteRow, error) {
 }
 
 func (t *tx) PutSite(r cloud.SiteRow) error {
-	return t.do(`INSERT INTO site (`+siteColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+	guard := ""
+	if r.Guard != nil {
+		guard = document(r.Guard)
+	}
+	return t.do(`INSERT INTO site (`+siteColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 		ON CONFLICT (id) DO UPDATE SET org = excluded.org, name = excluded.name, agent_key = excluded.agent_key, wallet = excluded.wallet,
 		pilot = excluded.pilot, pilot_ids = excluded.pilot_ids, deleted = excluded.deleted, epoch = excluded.epoch, seq = excluded.seq,
-		hash = excluded.hash, digest = excluded.digest`,
+		hash = excluded.hash, digest = excluded.digest, guard = excluded.guard, openings = excluded.openings, losses = excluded.losses`,
 		r.ID, r.Org, r.Name, r.Key, flag(r.Wallet), list(r.Pilot), list(r.PilotIDs), flag(r.Deleted),
-		int64(r.Head.Epoch), int64(r.Head.Seq), r.Head.Hash[:], r.Head.Digest[:])
+		int64(r.Head.Epoch), int64(r.Head.Seq), r.Head.Hash[:], r.Head.Digest[:], guard, r.Openings, list(r.Losses))
 }
 
 func (t *tx) Items(site string, kind access.Kind) ([]cloud.Item, error) {

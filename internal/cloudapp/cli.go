@@ -48,17 +48,17 @@ type cli struct {
 	Door struct {
 		List list[inSite] `cmd:"" help:"List the doors."`
 		Set  doorSetCmd   `cmd:"" help:"Make a door, or change what is said of it."`
-		Drop drop[inSite] `cmd:"" aliases:"delete" help:"Remove a door."`
+		Drop dropHere     `cmd:"" aliases:"delete" help:"Remove a door."`
 	} `cmd:"" help:"Doors of a property."`
 	Schedule struct {
 		List list[inSite]   `cmd:"" help:"List the schedules."`
 		Set  scheduleSetCmd `cmd:"" help:"Make or replace a schedule."`
-		Drop drop[inSite]   `cmd:"" aliases:"delete" help:"Remove a schedule."`
+		Drop dropHere       `cmd:"" aliases:"delete" help:"Remove a schedule."`
 	} `cmd:"" help:"Schedules of a property: when groups open doors."`
 	Group struct {
 		List  list[inSite]  `cmd:"" help:"List the door access groups."`
 		Set   groupSetCmd   `cmd:"" help:"Make a door access group, or change what is said of it."`
-		Drop  drop[inSite]  `cmd:"" aliases:"delete" help:"Remove a door access group."`
+		Drop  dropHere      `cmd:"" aliases:"delete" help:"Remove a door access group."`
 		Join  groupJoinCmd  `cmd:"" help:"Put a person into the group by hand."`
 		Leave groupLeaveCmd `cmd:"" help:"Take a person out of the group again."`
 	} `cmd:"" help:"Door access groups of a property."`
@@ -66,9 +66,15 @@ type cli struct {
 		List  list[inSite] `cmd:"" help:"List the rules in the order in which they are asked."`
 		Add   ruleAddCmd   `cmd:"" help:"Add a rule after the others."`
 		Set   ruleSetCmd   `cmd:"" help:"Change what is said of a rule, or switch it off and on."`
-		Drop  drop[inSite] `cmd:"" aliases:"delete" help:"Remove a rule."`
+		Drop  dropHere     `cmd:"" aliases:"delete" help:"Remove a rule."`
 		Order ruleOrderCmd `cmd:"" help:"Set the order in which rules are asked."`
 	} `cmd:"" help:"Provisioning rules of a property."`
+	Hold struct {
+		List    holdListCmd    `cmd:"" help:"List the losses of access that wait for a person."`
+		Show    show[inOrg]    `cmd:"" help:"Show one: who would lose which doors."`
+		Confirm holdConfirmCmd `cmd:"" help:"Say that it is meant: it happens now."`
+		Discard holdDiscardCmd `cmd:"" help:"Say that it is not meant: it does not happen."`
+	} `cmd:"" help:"Changes that would take access from very many, and wait for a person."`
 	Person struct {
 		List personListCmd `cmd:"" help:"List people, or find one."`
 		Show show[inOrg]   `cmd:"" help:"Show one person: cards, rules, groups."`

@@ -115,11 +115,15 @@ func (c *badgeSetCmd) Run(e *program.Env) error {
 
 type propertySetCmd struct {
 	inSite
+	dryRun
 	Name    *string  `help:"For people."`
 	Key     string   `help:"The agent's public key, as latchkey-agent keygen prints it."`
 	Wallet  *bool    `help:"Apple Wallet is installed here." negatable:""`
 	Pilot   []string `help:"A directory group that the property is limited to; may stand several times." sep:"none" xor:"pilot"`
 	NoPilot bool     `help:"Lift that limit." xor:"pilot"`
+
+	GuardPercent  *int `help:"A change that takes more than this share of what opens, and more than --guard-openings, waits for a person; 100 never waits."`
+	GuardOpenings *int `help:"How many openings, a card at a door each, may always go."`
 }
 
 func (c *propertySetCmd) Run(e *program.Env) error {
@@ -132,13 +136,30 @@ func (c *propertySetCmd) Run(e *program.Env) error {
 	if c.Pilot != nil || c.NoPilot {
 		p.Pilot = c.Pilot
 	}
+	if c.GuardPercent != nil || c.GuardOpenings != nil {
+		if p.Guard == nil {
+			p.Guard = new(cloud.DefaultGuard())
+		}
+		change(&p.Guard.Percent, c.GuardPercent)
+		change(&p.Guard.Openings, c.GuardOpenings)
+	}
 	// Without a key the one that is there stays.
-	return c.do(e, http.MethodPut, c.path(), map[string]any{"name": p.Name, "key": c.Key, "wallet": p.Wallet, "pilot_groups": p.Pilot})
+	p.Key = c.Key
+	body := map[string]any{"name": p.Name, "key": c.Key, "wallet": p.Wallet, "pilot_groups": p.Pilot}
+	if p.Guard != nil {
+		body["guard"] = p.Guard
+	}
+	return c.propose(e, c.inSite, cloud.Proposal{Op: cloud.OpPutProperty, Property: &p}, http.MethodPut, c.path(), body)
 }
 
-type propertyDropCmd struct{ inSite }
+type propertyDropCmd struct {
+	inSite
+	dryRun
+}
 
-func (c *propertyDropCmd) Run(e *program.Env) error { return c.do(e, http.MethodDelete, c.path(), nil) }
+func (c *propertyDropCmd) Run(e *program.Env) error {
+	return c.propose(e, c.inSite, cloud.Proposal{Op: cloud.OpDeleteProperty}, http.MethodDelete, c.path(), nil)
+}
 
 type propertyStatusCmd struct{ inSite }
 
@@ -176,6 +197,7 @@ func (c *propertyLogCmd) Run(e *program.Env) error {
 
 type doorSetCmd struct {
 	inSite
+	dryRun
 	ID     string         `arg:""`
 	Name   *string        `help:"For people."`
 	Kind   *string        `help:"door or cabinet."`
@@ -196,11 +218,12 @@ func (c *doorSetCmd) Run(e *program.Env) error {
 	if c.Held != nil {
 		d.HeldMS = c.Held.Milliseconds()
 	}
-	return c.do(e, http.MethodPut, c.path("doors", c.ID), d)
+	return c.propose(e, c.inSite, cloud.Proposal{Op: cloud.OpPutDoor, Door: &d}, http.MethodPut, c.path("doors", c.ID), d)
 }
 
 type scheduleSetCmd struct {
 	inSite
+	dryRun
 	ID      string   `arg:""`
 	Name    string   `help:"For people."`
 	Zone    string   `help:"The time zone's IANA name, such as Europe/Berlin." required:""`
@@ -217,7 +240,7 @@ func (c *scheduleSetCmd) Run(e *program.Env) error {
 		}
 		s.Weekly = append(s.Weekly, intervals...)
 	}
-	return c.do(e, http.MethodPut, c.path("schedules", c.ID), s)
+	return c.propose(e, c.inSite, cloud.Proposal{Op: cloud.OpPutSchedule, Schedule: &s}, http.MethodPut, c.path("schedules", c.ID), s)
 }
 
 // hours reads "mon-fri=08:00-18:00" or "sat=09:00-24:00", an interval a day.
@@ -265,6 +288,7 @@ func minute(s string) (int, bool) {
 
 type groupSetCmd struct {
 	inSite
+	dryRun
 	ID      string   `arg:""`
 	Name    *string  `help:"For people."`
 	Door    []string `help:"A door that the group opens, as DOOR or DOOR@SCHEDULE; may stand several times. They replace those that the group opens." xor:"doors"`
@@ -284,7 +308,7 @@ func (c *groupSetCmd) Run(e *program.Env) error {
 		door, schedule, _ := strings.Cut(d, "@")
 		g.Grants = append(g.Grants, cloud.DoorAccess{Door: door, Schedule: schedule})
 	}
-	return c.do(e, http.MethodPut, c.path("groups", c.ID), g)
+	return c.propose(e, c.inSite, cloud.Proposal{Op: cloud.OpPutGroup, Group: &g}, http.MethodPut, c.path("groups", c.ID), g)
 }
 
 // A membership is a person in a group by hand.
@@ -367,6 +391,7 @@ func condition(s string) (cloud.Condition, error) {
 
 type ruleAddCmd struct {
 	inSite
+	dryRun
 	ruleFlags
 	Name string `arg:""`
 }
@@ -376,11 +401,12 @@ func (c *ruleAddCmd) Run(e *program.Env) error {
 	if err := c.apply(&r); err != nil {
 		return err
 	}
-	return c.do(e, http.MethodPost, c.path("rules"), ruleBody(r))
+	return c.propose(e, c.inSite, cloud.Proposal{Op: cloud.OpCreateRule, Rule: &r}, http.MethodPost, c.path("rules"), ruleBody(r))
 }
 
 type ruleSetCmd struct {
 	inSite
+	dryRun
 	ruleFlags
 	ID       string  `arg:""`
 	Name     *string `help:"For people."`
@@ -404,16 +430,45 @@ func (c *ruleSetCmd) Run(e *program.Env) error {
 	if err := c.apply(&r); err != nil {
 		return err
 	}
-	return c.do(e, http.MethodPut, c.path("rules", c.ID), ruleBody(r))
+	return c.propose(e, c.inSite, cloud.Proposal{Op: cloud.OpPutRule, Rule: &r}, http.MethodPut, c.path("rules", c.ID), ruleBody(r))
 }
 
 type ruleOrderCmd struct {
 	inSite
+	dryRun
 	IDs []string `arg:"" name:"id"`
 }
 
 func (c *ruleOrderCmd) Run(e *program.Env) error {
-	return c.do(e, http.MethodPost, c.path("rules", "order"), map[string]any{"ids": c.IDs})
+	return c.propose(e, c.inSite, cloud.Proposal{Op: cloud.OpOrderRules, IDs: c.IDs}, http.MethodPost, c.path("rules", "order"), map[string]any{"ids": c.IDs})
+}
+
+type holdListCmd struct {
+	inOrg
+	All bool `help:"Those that were decided, too."`
+}
+
+func (c *holdListCmd) Run(e *program.Env) error {
+	return c.do(e, http.MethodGet, c.path("holds")+"?all="+strconv.FormatBool(c.All), nil)
+}
+
+type holdConfirmCmd struct {
+	inOrg
+	ID      string `arg:""`
+	Removes int    `help:"How many openings \"hold show\" said that it takes; where it would take more by now, nothing happens." required:""`
+}
+
+func (c *holdConfirmCmd) Run(e *program.Env) error {
+	return c.do(e, http.MethodPost, c.path("holds", c.ID, "confirm"), map[string]int{"removes": c.Removes})
+}
+
+type holdDiscardCmd struct {
+	inOrg
+	ID string `arg:""`
+}
+
+func (c *holdDiscardCmd) Run(e *program.Env) error {
+	return c.do(e, http.MethodPost, c.path("holds", c.ID, "discard"), nil)
 }
 
 type personListCmd struct {

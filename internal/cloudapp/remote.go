@@ -14,6 +14,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"latchkey/cloud"
 	"latchkey/cloud/admin"
 	"latchkey/internal/keyfile"
 	"latchkey/internal/program"
@@ -67,6 +68,9 @@ func (r remote) call(e *program.Env, method, path string, in any) (answer []byte
 	if resp.StatusCode > 299 {
 		return nil, "", refusal(resp, answer, r.TokenFile)
 	}
+	if resp.StatusCode == http.StatusAccepted {
+		return nil, "", waiting(answer)
+	}
 	if link, ok := strings.CutSuffix(resp.Header.Get("Link"), `>; rel="next"`); ok {
 		next = strings.TrimPrefix(link, "<?")
 	}
@@ -87,6 +91,18 @@ func refusal(resp *http.Response, answer []byte, tokenFile string) error {
 		return fmt.Errorf("%s; the token is from %s", p.Error, tokenFile)
 	}
 	return errors.New(p.Error)
+}
+
+// waiting is what the cloud says of a change that a person must confirm.
+func waiting(answer []byte) error {
+	var a struct{ Held cloud.Hold }
+	if err := json.Unmarshal(answer, &a); err != nil || a.Held.ID == "" {
+		return fmt.Errorf("the cloud's answer: got 202 without a held change")
+	}
+	p := a.Held.Preview
+	return fmt.Errorf("held, nothing was changed: %s would take %d of %d openings from %d people.\n"+
+		"Look at it with \"hold show %[5]s\", then \"hold confirm %[5]s --removes %[2]d\" or \"hold discard %[5]s\"",
+		a.Held.Text, p.Lose.Openings, p.Openings, p.Lose.People, a.Held.ID)
 }
 
 // do calls the API and prints the answer, indented.
@@ -214,6 +230,35 @@ func (c *show[P]) Run(e *program.Env, k *kong.Context) error {
 
 func (c *drop[P]) Run(e *program.Env, k *kong.Context) error {
 	return c.At.api().do(e, http.MethodDelete, c.At.path(things(k), c.ID), nil)
+}
+
+// A dryRun is for commands that may take access from many.
+type dryRun struct {
+	DryRun bool `help:"Only say who would gain and who would lose which doors."`
+}
+
+// propose asks what p would do, in a dry run; otherwise it calls the API.
+func (d dryRun) propose(e *program.Env, at inSite, p cloud.Proposal, method, path string, body any) error {
+	if d.DryRun {
+		return at.do(e, http.MethodPost, at.path("preview"), p)
+	}
+	return at.do(e, method, path, body)
+}
+
+// A dropHere drops a thing of a property.
+type dropHere struct {
+	inSite
+	dryRun
+	ID string `arg:""`
+}
+
+func (c *dropHere) Run(e *program.Env, k *kong.Context) error {
+	noun := k.Selected().Parent.Name
+	p := cloud.Proposal{Op: "delete " + noun, ID: c.ID}
+	if noun == "group" {
+		p.Op = cloud.OpDeleteGroup
+	}
+	return c.propose(e, c.inSite, p, http.MethodDelete, c.path(things(k), c.ID), nil)
 }
 
 // things is the collection of the noun that the command line has.

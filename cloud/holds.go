@@ -1,0 +1,405 @@
+package cloud
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// The kinds of Hold.
+const (
+	HoldChange    = "change"    // an admin's act, of which nothing is done yet
+	HoldDirectory = "directory" // what the directory takes away by groups and attributes; the rest of its calls is done
+)
+
+// The states of a Hold.
+const (
+	HoldOpen      = "open"
+	HoldConfirmed = "confirmed"
+	HoldDiscarded = "discarded"
+	HoldResolved  = "resolved" // the directory gave back what it took, or the people are gone
+)
+
+// A Hold is a loss of access at one property that waits, before the site's log,
+// until a person confirms it. It waits for as long as that takes.
+type Hold struct {
+	ID        string          `json:"id"` // sorts by when it was made
+	Org       string          `json:"org"`
+	Site      string          `json:"site"`
+	Kind      string          `json:"kind"`
+	State     string          `json:"state"`
+	Text      string          `json:"text"` // what it is, for people
+	Made      time.Time       `json:"made"`
+	By        Actor           `json:"by"`
+	Proposal  *Proposal       `json:"proposal,omitempty"` // HoldChange
+	Before    json.RawMessage `json:"before,omitempty"`   // HoldChange: what it changes, as it was
+	Preview   Preview         `json:"preview"`            // HoldChange: as of when it was held; HoldDirectory: as of now
+	Decided   time.Time       `json:"decided,omitzero"`
+	DecidedBy Actor           `json:"decided_by,omitempty"`
+}
+
+// A Held is the answer to an act that waits for a person to confirm it: nothing
+// of it is done.
+type Held struct{ Hold Hold }
+
+func (h *Held) Error() string {
+	p := h.Hold.Preview
+	return fmt.Sprintf("cloud: held as %s: %s would take %d of %d openings from %d people, and more than %d wait for a person to confirm them",
+		h.Hold.ID, h.Hold.Text, p.Lose.Openings, p.Openings, p.Lose.People, p.Limit)
+}
+
+// A Pin holds on to what the rules gave a person at a site, because the loss of
+// it is held.
+type Pin struct {
+	Person, Site string
+	Hold         string
+	Kept         Outcome
+	Since        time.Time
+}
+
+// hold stores p for a person to confirm, and returns it as *Held.
+func (s *Service) hold(ctx context.Context, by Actor, org string, p Proposal, preview Preview) error {
+	h := Hold{
+		Org: org, Site: p.Site, Kind: HoldChange, State: HoldOpen, By: by,
+		Text: p.Describe(), Proposal: &p, Preview: preview,
+	}
+	a := p.act(by)
+	a.what = "hold: " + p.Op
+	err := s.update(ctx, org, a, func(w *work) (err error) {
+		h.ID, h.Made = s.newID(w.now), w.now
+		if h.Before, err = p.before(w.tx); err != nil {
+			return err
+		}
+		open, err := w.tx.Holds(org, true)
+		if err != nil {
+			return err
+		}
+		for _, o := range open {
+			if sameProposal(o.Proposal, &p) { // asked for again
+				h.ID, h.Made = o.ID, o.Made
+			}
+		}
+		w.note("held", nil, preview.Lose)
+		return w.tx.PutHold(h)
+	})
+	if err != nil {
+		return err
+	}
+	s.log.Warn("a change is held until a person confirms it", "org", org, "site", h.Site, "hold", h.ID, "what", p.Op, "openings", preview.Lose.Openings)
+	return &Held{h}
+}
+
+func sameProposal(a, b *Proposal) bool {
+	if a == nil || b == nil {
+		return false
+	}
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
+
+// Preview works out what p would do to the access at its property, and stores
+// nothing. It names up to named people, at most MostNamed. When p is then done,
+// and confirmed if it is held, exactly that happens.
+func (s *Service) Preview(ctx context.Context, org string, p Proposal, named int) (Preview, error) {
+	if err := p.check(); err != nil {
+		return Preview{}, err
+	}
+	var out Preview
+	err := s.store.View(ctx, func(tx Tx) error {
+		w := newWork(s, newDryTx(tx), act{})
+		w.guarded, w.named = guardChange, max(0, min(named, MostNamed))
+		var err error
+		if w.org, err = tx.Org(org); err != nil {
+			return err
+		}
+		if _, err := p.run(w); err != nil {
+			return err
+		}
+		plan, err := w.plan(nil)
+		if err != nil {
+			return err
+		}
+		plan.effect(p.Site, w.named) // also where nothing changes
+		if _, err := w.guard(plan); err != nil {
+			if _, held := asOver(err); !held {
+				return err
+			}
+		}
+		out = plan.effects[p.Site].preview()
+		return nil
+	})
+	return out, err
+}
+
+// Holds lists what waits for a person, or all that ever did, oldest first. For
+// what the directory takes away the previews have counts alone: see Hold.
+func (s *Service) Holds(ctx context.Context, org string, openOnly bool) (all []Hold, err error) {
+	err = s.store.View(ctx, func(tx Tx) error {
+		if _, err := tx.Org(org); err != nil {
+			return err
+		}
+		all, err = tx.Holds(org, openOnly)
+		return err
+	})
+	return all, err
+}
+
+// Hold returns one hold, with whom it concerns: ErrNotFound.
+func (s *Service) Hold(ctx context.Context, org, id string) (h Hold, err error) {
+	err = s.store.View(ctx, func(tx Tx) error {
+		if h, err = tx.Hold(org, id); err != nil || h.Kind != HoldDirectory || h.State != HoldOpen {
+			return err
+		}
+		w := newWork(s, tx, act{})
+		if w.org, err = tx.Org(org); err != nil {
+			return err
+		}
+		w.named = MostNamed
+		h.Preview, err = w.pinnedPreview(h)
+		return err
+	})
+	return h, err
+}
+
+// pinnedPreview is what confirming h, of what the directory takes, would do.
+func (w *work) pinnedPreview(h Hold) (Preview, error) {
+	views, err := w.views()
+	if err != nil {
+		return Preview{}, err
+	}
+	row, err := w.measured(h.Site)
+	if err != nil {
+		return Preview{}, err
+	}
+	e := newEffect(h.Site, w.named)
+	e.Openings = row.Openings
+	w.judge(e, row, CauseDirectory, 0)
+	e.Held = true
+	for _, v := range views {
+		if v.ID != h.Site {
+			continue
+		}
+		for after := ""; ; {
+			pins, err := w.tx.HoldPins(h.ID, after, batch)
+			if err != nil {
+				return Preview{}, err
+			}
+			if err := w.addPinned(e, v, pins); err != nil {
+				return Preview{}, err
+			}
+			if len(pins) < batch {
+				break
+			}
+			after = pins[len(pins)-1].Person
+		}
+	}
+	return e.preview(), nil
+}
+
+func (w *work) addPinned(e *effect, v *siteView, pins []Pin) error {
+	var ids []string
+	for _, pin := range pins {
+		ids = append(ids, pin.Person)
+	}
+	people, err := w.load(ids)
+	if err != nil {
+		return err
+	}
+	for _, pin := range pins {
+		who := people[pin.Person]
+		if who == nil {
+			continue
+		}
+		o := outcome(v, who)
+		before, after := v.layout.rights(desired(v, who, o.keeping(pin.Kept))), v.layout.rights(desired(v, who, o))
+		e.add(PersonEffect{ID: who.ID, Name: who.Name}, before, after, v.layout, v.layout)
+	}
+	return nil
+}
+
+// Confirm lets go what is held: an admin's change is done, or the directory's
+// word holds. removes is how many openings the person who confirms was shown
+// that it takes: where it would take more by now, or what it changes has
+// changed, nothing happens and ErrChanged says so; the hold then has the new
+// preview. The sites' messages carry by and removes. ErrNotFound.
+func (s *Service) Confirm(ctx context.Context, by Actor, org, id string, removes int) (Hold, error) {
+	var h Hold
+	a := act{by: by, what: "confirm", object: id}
+	err := s.update(ctx, org, a, func(w *work) (err error) {
+		if h, err = w.openHold(id); err != nil {
+			return err
+		}
+		w.act.what, w.act.name = "confirm: "+h.Text, h.Site
+		w.guarded, w.approved, w.cause = guardChange, approval(by, max(removes, 0)), CauseChange
+		w.note("hold", HoldOpen, HoldConfirmed)
+		if h.Kind == HoldDirectory {
+			w.cause = CauseDirectory
+			err = w.unpin(h)
+		} else {
+			err = w.redo(h)
+		}
+		if err != nil {
+			return err
+		}
+		h.State, h.Decided, h.DecidedBy = HoldConfirmed, w.now, by
+		return w.tx.PutHold(h)
+	})
+	more, ok := asOver(err)
+	if !ok {
+		return h, err
+	}
+	err = s.update(ctx, org, act{by: by, what: "hold again", object: id}, func(w *work) (err error) {
+		if h, err = w.openHold(id); err != nil {
+			return err
+		}
+		h.Preview = more.preview
+		w.note("held", nil, more.preview.Lose)
+		return w.tx.PutHold(h)
+	})
+	return h, errors.Join(fmt.Errorf("%w: it would take %d openings by now, %d were shown", ErrChanged, more.preview.Lose.Openings, removes), err)
+}
+
+// redo does the change that h holds, if what it changes is as it was.
+func (w *work) redo(h Hold) error {
+	now, err := h.Proposal.before(w.tx)
+	if err != nil {
+		return err
+	}
+	if string(now) != string(h.Before) {
+		return fmt.Errorf("%w: discard this one and make it anew", ErrChanged)
+	}
+	_, err = h.Proposal.run(w)
+	return err
+}
+
+// unpin lets go of all that h holds on to.
+func (w *work) unpin(h Hold) error {
+	for {
+		pins, err := w.tx.HoldPins(h.ID, "", batch)
+		if err != nil || len(pins) == 0 {
+			return err
+		}
+		for _, pin := range pins {
+			w.people[pin.Person] = true
+			if err := w.tx.DeletePin(pin.Site, pin.Person); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (w *work) openHold(id string) (Hold, error) {
+	h, err := w.tx.Hold(w.org.ID, id)
+	if err == nil && h.State != HoldOpen {
+		err = fmt.Errorf("%w: it is %s already", ErrChanged, h.State)
+	}
+	return h, err
+}
+
+// Discard ends a held change undone. What the directory takes away cannot be
+// discarded: it is confirmed, or given back in the directory. ErrNotFound,
+// *Invalid.
+func (s *Service) Discard(ctx context.Context, by Actor, org, id string) (Hold, error) {
+	var h Hold
+	err := s.update(ctx, org, act{by: by, what: "discard", object: id}, func(w *work) (err error) {
+		if h, err = w.openHold(id); err != nil {
+			return err
+		}
+		w.act.what, w.act.name = "discard: "+h.Text, h.Site
+		if h.Kind == HoldDirectory {
+			return invalid("id", "the directory took this away: confirm it, or give it back in the directory, which ends the hold")
+		}
+		w.note("hold", HoldOpen, HoldDiscarded)
+		h.State, h.Decided, h.DecidedBy = HoldDiscarded, w.now, by
+		return w.tx.PutHold(h)
+	})
+	return h, err
+}
+
+// putPins writes what of a plan is held, and what is no more.
+func (w *work) putPins(p *plan) error {
+	ended := map[string]bool{}
+	for _, pin := range p.unpins {
+		ended[pin.Hold] = true
+		if err := w.tx.DeletePin(pin.Site, pin.Person); err != nil {
+			return err
+		}
+	}
+	for i := range p.pins {
+		id, err := w.directoryHold(p.pins[i].Site, p.effects[p.pins[i].Site])
+		if err != nil {
+			return err
+		}
+		p.pins[i].Hold = id
+		if err := w.tx.PutPin(p.pins[i]); err != nil {
+			return err
+		}
+		ended[id] = true // its count changes
+	}
+	for id := range ended {
+		w.holds[id] = true
+	}
+	return w.recount()
+}
+
+// recount keeps the holds that lost or won people true, and ends those that
+// have none left.
+func (w *work) recount() error {
+	for id := range w.holds {
+		h, err := w.tx.Hold(w.org.ID, id)
+		if err != nil {
+			return err
+		}
+		n, err := w.tx.CountPins(id)
+		if err != nil {
+			return err
+		}
+		if h.State != HoldOpen {
+			continue
+		}
+		if h.Preview.Lose.People = n; n == 0 {
+			h.State, h.Decided, h.DecidedBy = HoldResolved, w.now, w.act.by
+		}
+		if err := w.tx.PutHold(h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// directoryHold is the id of the open hold of what the directory takes at site.
+func (w *work) directoryHold(site string, e *effect) (string, error) {
+	open, err := w.tx.Holds(w.org.ID, true)
+	if err != nil {
+		return "", err
+	}
+	for _, h := range open {
+		if h.Kind == HoldDirectory && h.Site == site {
+			return h.ID, nil
+		}
+	}
+	h := Hold{
+		ID: w.s.newID(w.now), Org: w.org.ID, Site: site, Kind: HoldDirectory, State: HoldOpen, Made: w.now, By: w.act.by,
+		Text: "what the directory took from groups and attributes at " + site,
+	}
+	h.Preview.Site, h.Preview.Openings, h.Preview.Held = site, e.Openings, true
+	w.note("held at "+site, nil, e.pinned)
+	w.s.log.Warn("the directory takes very much access; it is held until a person confirms it",
+		"org", w.org.ID, "site", site, "hold", h.ID, "openings", e.pinned)
+	return h.ID, w.tx.PutHold(h)
+}
+
+// openHolds counts what waits for a person at a site.
+func openHolds(tx Tx, org, site string) (n int, err error) {
+	open, err := tx.Holds(org, true)
+	for _, h := range open {
+		if h.Site == site {
+			n++
+		}
+	}
+	return n, err
+}

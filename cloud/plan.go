@@ -1,0 +1,252 @@
+package cloud
+
+import (
+	"maps"
+	"slices"
+
+	"latchkey/access"
+)
+
+// A plan is what a transaction is about to write for the sites' sake: first it
+// is worked out, then the guard looks at it, then it is written.
+type plan struct {
+	views    []*siteView
+	was      map[string]*layout // sites whose doors, groups or schedules change: as they were
+	units    map[string][]unit
+	effects  map[string]*effect
+	outcomes []Outcome
+	later    []string // people whose gains are left for the background
+	pins     []Pin
+	unpins   []Pin
+	roles    []string // people whose role at some site changes
+}
+
+// plan works out how the sites are to follow what the transaction did. The
+// losses of the sites in pinning that the directory's groups and attributes
+// cause are held: what these gave stays.
+func (w *work) plan(pinning map[string]bool) (*plan, error) {
+	views, err := w.views()
+	if err != nil {
+		return nil, err
+	}
+	p := &plan{views: views, was: map[string]*layout{}, units: map[string][]unit{}, effects: map[string]*effect{}}
+	if err := w.planOwn(p); err != nil {
+		return nil, err
+	}
+	if err := w.refresh(p, views, slices.Sorted(maps.Keys(w.people)), pinning); err != nil {
+		return nil, err
+	}
+	for _, v := range views {
+		ids, err := w.concerned(p, v)
+		if err != nil {
+			return nil, err
+		}
+		// Those of people were worked out just now and need no second look.
+		ids = slices.DeleteFunc(ids, func(id string) bool { return w.people[id] })
+		if err := w.refresh(p, []*siteView{v}, ids, pinning); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// concerned are the people whose access at v changes with v itself.
+func (w *work) concerned(p *plan, v *siteView) ([]string, error) {
+	switch {
+	case w.everyone[v.ID]:
+		return w.tx.PersonIDs(w.org.ID, "", -1)
+	case p.was[v.ID] != nil:
+		return w.tx.Owners(v.ID)
+	}
+	return nil, nil
+}
+
+// planOwn adds what changes of the sites' doors, groups, grants and schedules.
+func (w *work) planOwn(p *plan) error {
+	for _, site := range slices.Sorted(maps.Keys(w.own)) {
+		edits, was, err := w.ownEdits(site)
+		if err != nil {
+			return err
+		}
+		for i := range edits { // these need not stay together
+			p.units[site] = append(p.units[site], unit{edits[i : i+1]})
+		}
+		for _, v := range p.views {
+			if v.ID == site && !was.same(v.layout) {
+				p.was[site] = was
+			}
+		}
+	}
+	return nil
+}
+
+// refresh works out anew what each of views should hold of the people ids. Of
+// more than a batch of people it adds only what they lose, and leaves the rest
+// to the background.
+func (w *work) refresh(p *plan, views []*siteView, ids []string, pinning map[string]bool) error {
+	bulk := len(ids) > w.s.batch
+	for chunk := range slices.Chunk(ids, batch) {
+		people, err := w.load(chunk)
+		if err != nil {
+			return err
+		}
+		have, err := w.held(chunk)
+		if err != nil {
+			return err
+		}
+		for _, id := range chunk {
+			later := false
+			for _, v := range views {
+				late, err := w.follow(p, v, id, people[id], have[place{v.ID, id}], bulk, pinning[v.ID])
+				if err != nil {
+					return err
+				}
+				later = later || late
+			}
+			if later {
+				p.later = append(p.later, id)
+			}
+		}
+	}
+	return nil
+}
+
+// A place is one person at one site.
+type place struct{ site, person string }
+
+// held is what the sites were told of people.
+func (w *work) held(people []string) (map[place]map[access.Ref][]byte, error) {
+	rows, err := w.tx.Records(people)
+	if err != nil {
+		return nil, err
+	}
+	have := map[place]map[access.Ref][]byte{}
+	for _, r := range rows {
+		at := place{r.Site, r.Owner}
+		if have[at] == nil {
+			have[at] = map[access.Ref][]byte{}
+		}
+		have[at][r.Ref] = r.Doc
+	}
+	return have, nil
+}
+
+// follow adds what changes at v about the person id, who is who, or nil for
+// somebody who is gone; have is what v was told. It says whether a gain is left
+// for later, as it is in bulk.
+func (w *work) follow(p *plan, v *siteView, id string, who *personView, have map[access.Ref][]byte, bulk, pin bool) (later bool, err error) {
+	var want []access.Record
+	pe := PersonEffect{ID: id}
+	if who != nil {
+		o := w.settled(p, v, who, pin)
+		want = desired(v, who, o)
+		pe.Name = who.Name
+		if was := who.Outcome[v.ID]; was.Role != o.Role {
+			pe.Role = &Change{Before: was.Role, After: o.Role}
+			p.roles = append(p.roles, id)
+		}
+	}
+	all, err := compare(id, have, want, nil)
+	if err != nil {
+		return false, err
+	}
+	now := all
+	if bulk {
+		now = slices.DeleteFunc(slices.Clone(all), func(e edit) bool { return !e.loses() })
+	}
+	if len(now) > 0 {
+		p.units[v.ID] = append(p.units[v.ID], unit{now})
+	}
+	if len(all) > 0 || p.was[v.ID] != nil || pe.Role != nil {
+		err = w.measure(p, v, pe, have, want, now, len(now) < len(all))
+	}
+	return len(now) < len(all), err
+}
+
+// measure adds one person to the effect at v: have is what v holds, want what
+// it should, now what is written of the difference, and part says that this is
+// not all of it.
+func (w *work) measure(p *plan, v *siteView, pe PersonEffect, have map[access.Ref][]byte, want []access.Record, now []edit, part bool) error {
+	is, was := v.layout, p.was[v.ID]
+	if was == nil {
+		was = is
+	}
+	records, err := stored(have)
+	if err != nil {
+		return err
+	}
+	before, after := was.rights(records), is.rights(want)
+	written := after
+	if part {
+		if records, err = stored(applied(have, now)); err != nil {
+			return err
+		}
+		written = is.rights(records)
+	}
+	e := p.effect(v.ID, w.named)
+	e.add(pe, before, after, was, is)
+	e.written += written.openings() - before.openings()
+	return nil
+}
+
+func (p *plan) effect(site string, named int) *effect {
+	if p.effects[site] == nil {
+		p.effects[site] = newEffect(site, named)
+	}
+	return p.effects[site]
+}
+
+// settled is what v gives who, held losses included, and adds to the plan what
+// of that is to be remembered.
+func (w *work) settled(p *plan, v *siteView, who *personView, pin bool) Outcome {
+	o, was := outcome(v, who), who.Outcome[v.ID]
+	old, pinned := who.Pins[v.ID]
+	if pinned && !v.frozen() {
+		if kept := o.keeping(old.Kept); massLoss(v, who, kept, o) > 0 {
+			o = kept
+		} else { // what was held is given again, or would be taken anyway
+			p.unpins = append(p.unpins, old)
+		}
+	}
+	if w.guarded == guardDirectory {
+		if n := massLoss(v, who, was, o); n > 0 {
+			e := p.effect(v.ID, w.named)
+			if pin {
+				o = o.keeping(was)
+				e.pinned += n
+				p.pins = append(p.pins, Pin{Person: who.ID, Site: v.ID, Kept: was, Since: w.now})
+			} else {
+				e.mass += n
+			}
+		}
+	}
+	if !sameOutcome(was, o) {
+		p.outcomes = append(p.outcomes, o)
+	}
+	return o
+}
+
+// massLoss is how many openings who loses at v when the rules give after
+// instead of before, whatever else became of the person.
+func massLoss(v *siteView, who *personView, before, after Outcome) int {
+	if sameOutcome(before, after) {
+		return 0
+	}
+	return lostOpenings(v.layout.rights(desired(v, who, before)), v.layout.rights(desired(v, who, after)))
+}
+
+// keeping is o and what kept gives besides.
+func (o Outcome) keeping(kept Outcome) Outcome {
+	if o.Rule == "" {
+		o.Rule = kept.Rule
+	}
+	groups := slices.Concat(o.Groups, kept.Groups)
+	slices.Sort(groups)
+	o.Groups = slices.Compact(groups)
+	o.BLE, o.Wallet = o.BLE || kept.BLE, o.Wallet || kept.Wallet
+	return o
+}
+
+func sameOutcome(a, b Outcome) bool {
+	return a.Rule == b.Rule && slices.Equal(a.Groups, b.Groups) && a.Role == b.Role && a.BLE == b.BLE && a.Wallet == b.Wallet
+}
