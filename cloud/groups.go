@@ -131,12 +131,18 @@ func (s *Service) UpdateGroup(ctx context.Context, c Caller, id, ifMatch string,
 			return err
 		}
 		version := row.Version
+		taken := c.Token != "" && row.PulledID != ""
+		if taken {
+			row.PulledID = ""
+		}
 		if err := w.putGroup(&row, old, next); err != nil {
 			return err
 		}
-		if len(e.touched) > 0 && row.Version == version {
-			row.Version++
-			row.Modified = w.now
+		if moved := len(e.touched) > 0 && row.Version == version; moved || taken {
+			if moved {
+				row.Version++
+				row.Modified = w.now
+			}
 			if err := w.tx.PutGroup(row); err != nil {
 				return err
 			}
@@ -278,23 +284,28 @@ func (s *Service) DeleteGroup(ctx context.Context, c Caller, id, ifMatch string)
 		if err := checkVersion(ifMatch, row.Version); err != nil {
 			return err
 		}
-		e := &GroupEdit{w: w, id: id}
-		if err := e.Replace(nil); err != nil {
-			return err
+		return w.deleteGroup(row)
+	})
+}
+
+func (w *work) deleteGroup(row GroupRow) error {
+	w.act.name = row.DisplayName
+	e := &GroupEdit{w: w, id: row.ID}
+	if err := e.Replace(nil); err != nil {
+		return err
+	}
+	if err := e.follow(); err != nil {
+		return err
+	}
+	w.note("displayName", row.DisplayName, nil)
+	if err := w.tx.DeleteGroup(w.org.ID, row.ID); err != nil {
+		return err
+	}
+	return w.rebind(func(_, bound string) string {
+		if bound == row.ID {
+			return ""
 		}
-		if err := e.follow(); err != nil {
-			return err
-		}
-		w.note("displayName", row.DisplayName, nil)
-		if err := w.tx.DeleteGroup(c.Org, id); err != nil {
-			return err
-		}
-		return w.rebind(func(_, bound string) string {
-			if bound == id {
-				return ""
-			}
-			return bound
-		})
+		return bound
 	})
 }
 

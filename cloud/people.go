@@ -96,7 +96,7 @@ func (s *Service) details(tx Tx, o Org, ids []string) ([]Person, error) {
 		}
 		p := Person{
 			ID: v.ID, Origin: v.Origin, UserName: v.UserName, Name: v.Name, Kind: v.Kind, State: v.State(),
-			Suspended: v.Suspended, CardState: v.CardState, CardText: v.CardText, Issues: v.Issues,
+			Suspended: v.Suspended, Pulled: v.PulledStatus, PulledOut: v.PulledOut, CardState: v.CardState, CardText: v.CardText, Issues: v.Issues,
 			Created: v.Created, Modified: v.Modified, Cards: []Card{}, Sites: []PersonSite{}, Attributes: map[string]string{},
 		}
 		for _, c := range v.Cards {

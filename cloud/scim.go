@@ -307,7 +307,10 @@ func (s *Service) CreateUser(ctx context.Context, c Caller, attrs map[string]any
 				next["active"] = true
 			}
 			normalise(was, next, false)
-			u, err = w.putUser(old, was, next)
+			taken := c.owned(old)
+			if u, err = w.putUser(old, was, next); err == nil && taken {
+				err = w.takeOver(*old)
+			}
 			return err
 		}
 		normalise(nil, next, false)
@@ -365,6 +368,7 @@ func (s *Service) UpdateUser(ctx context.Context, c Caller, id, ifMatch string, 
 		if err != nil {
 			return err
 		}
+		taken := c.owned(&row, old, given)
 		next, err := edit(given)
 		if err != nil {
 			return err
@@ -373,7 +377,9 @@ func (s *Service) UpdateUser(ctx context.Context, c Caller, id, ifMatch string, 
 			return err
 		}
 		normalise(old, next, replace)
-		u, err = w.putUser(&row, old, next)
+		if u, err = w.putUser(&row, old, next); err == nil && taken {
+			err = w.takeOver(row)
+		}
 		return err
 	})
 	return u, err
@@ -434,7 +440,7 @@ func (w *work) putUser(row *PersonRow, old, next map[string]any) (User, error) {
 	row.Manager, row.Emails = managerOf(next), emailsOf(next)
 	// A request that says nothing new about the number is not refused for it.
 	sameNumber := strings.TrimSpace(raw) == strings.TrimSpace(before.CardNumber)
-	if err := w.directoryCard(row, !created && (!active || sameNumber)); err != nil {
+	if err := w.directoryCard(row, w.lenient || !created && (!active || sameNumber)); err != nil {
 		return User{}, err
 	}
 	doc, err := encodeAttrs(next)

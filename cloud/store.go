@@ -127,6 +127,18 @@ type Tx interface {
 	CountDirty(org string) (int, error)
 	ClearDirty(org string, people []string) error
 
+	// PulledPeople and PulledGroups are those that a directory is read for, by
+	// the directory's id; PulledIDs maps the directory's ids of people to ours.
+	PulledPeople(org string) ([]PulledPerson, error)
+	PulledGroups(org string) ([]PulledGroupRow, error)
+	PulledIDs(org string, ids []string) (map[string]string, error)
+
+	// A setting is a document of an organisation that only its owner reads.
+	Setting(org, name string) ([]byte, error)
+	SettingOrgs(name string) ([]string, error) // that have one
+	PutSetting(org, name string, doc []byte) error
+	DeleteSetting(org, name string) error // none there is no error
+
 	AppendAudit(AuditEntry) error
 	Audit(org, before string, limit int) ([]AuditEntry, error) // newest first, those with an id below before
 }
@@ -171,11 +183,16 @@ type PersonRow struct {
 	Created    time.Time
 	Modified   time.Time
 	Version    int64
+
+	PulledID     string // in the directory that the cloud reads; empty where it has not been seen there
+	PulledStatus string // there, as read last
+	PulledOwned  bool   // what is known comes from there alone
+	PulledOut    bool   // that status locks out
 }
 
 // State is what the sites are told.
 func (p PersonRow) State() string {
-	if p.Active && !p.Suspended {
+	if p.Active && !p.Suspended && !p.PulledOut {
 		return access.StateActive
 	}
 	return access.StateInactive
@@ -212,6 +229,7 @@ type GroupRow struct {
 	Created     time.Time
 	Modified    time.Time
 	Version     int64
+	PulledID    string // in the directory that the cloud reads, where no other one has the group
 }
 
 // A RecordRow is one record that a site holds, or will once it has read its

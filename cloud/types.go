@@ -236,6 +236,8 @@ type Person struct {
 	Kind       string            `json:"kind"`  // access.KindFull or access.KindSmartbox
 	State      string            `json:"state"` // access.StateActive or access.StateInactive
 	Suspended  bool              `json:"suspended"`
+	Pulled     string            `json:"pulled_status,omitempty"` // in the directory that the cloud reads
+	PulledOut  bool              `json:"pulled_out,omitempty"`    // that status locks out
 	CardState  string            `json:"card_state,omitempty"`
 	CardText   string            `json:"card_text,omitempty"`
 	Issues     []Issue           `json:"issues,omitempty"`

@@ -40,6 +40,8 @@ type work struct {
 	cause    string          // of the losses that are approved
 	named    int             // people whom effects name
 
+	lenient bool // a card number that cannot be used is set aside rather than refused
+
 	config   bool            // properties, what they have, or badge types changed
 	people   map[string]bool // whose access is to be worked out anew at every site
 	everyone map[string]bool // sites at which everyone's is

@@ -46,6 +46,9 @@ func TestNoStatementScans(t *testing.T) {
 			one(x.Group("o", "g")), one(x.AddMember("g", "a")), one(x.RemoveMember("g", "a")), one(x.IsMember("g", "a")), one(x.MemberIDs("g", "", 0)), one(x.CountMembers("g")),
 			one(x.Members("g", "", 0)), one(x.GroupsOf("o", "a")), one(x.GroupIDsOf("o", ids)), one(x.Records(ids)), one(x.SiteRecords("s")), one(x.OwnRecords("s")), one(x.Owners("s")),
 			one(x.ReadLog("s", 1, 0, 10)), one(x.LogHash("s", 1, 1)), one(x.SiteState("s")), one(x.LastEvent("s", "e")), one(x.Events("s", 0, 10)), one(x.CountEvents("s")),
+			one(x.PulledPeople("o")), one(x.PulledGroups("o")), one(x.PulledIDs("o", ids)), one(x.Setting("o", "n")), x.PutSetting("o", "n", []byte("{}")), x.DeleteSetting("o", "n"),
+			one(x.FindPeople(cloud.Find{Org: "o", Origin: cloud.OriginDirectory, Terms: []cloud.Term{{Attr: "pulledId", Value: "x"}}}, 0, 1)),
+			one(x.FindGroups(cloud.Find{Org: "o", Terms: []cloud.Term{{Attr: "pulledId", Value: "x"}}}, 0, 1)),
 			one(x.CountDirty("o")), one(x.Audit("o", "", 10)), x.DeleteGroup("o", "g"), x.DeletePerson("o", "a"))
 		seen = x.stmts
 		return nil

@@ -281,13 +281,14 @@ func (t *tx) DeleteRule(site, id string) error {
 // People.
 
 const personColumns = `id, org, origin, user_name, external_id, name, active, suspended, kind, card_number, manager,
-	card_last, card_state, card_text, issues, doc, created, modified, version`
+	card_last, card_state, card_text, issues, doc, created, modified, version, pulled_id, pulled_status, pulled_owned, pulled_out`
 
 func scanPerson(s scanner) (p cloud.PersonRow, err error) {
 	var issues, doc string
 	var created, modified int64
 	err = s.Scan(&p.ID, &p.Org, &p.Origin, &p.UserName, &p.ExternalID, &p.Name, &p.Active, &p.Suspended, &p.Kind, &p.CardNumber, &p.Manager,
-		&p.CardLast, &p.CardState, &p.CardText, &issues, &doc, &created, &modified, &p.Version)
+		&p.CardLast, &p.CardState, &p.CardText, &issues, &doc, &created, &modified, &p.Version,
+		&p.PulledID, &p.PulledStatus, &p.PulledOwned, &p.PulledOut)
 	if err != nil {
 		return p, err
 	}
@@ -325,6 +326,7 @@ var personTerms = map[string]string{
 	"displayName":  `name_fold = %s`,
 	"cardNumber":   `card_number_fold <> '' AND card_number_fold = %s`,
 	"manager":      `manager <> '' AND manager = %s`,
+	"pulledId":     `pulled_id <> '' AND pulled_id = %s`,
 	"emails.value": `id IN (SELECT person FROM person_email WHERE org = $1 AND value = %s)`,
 }
 
@@ -333,6 +335,7 @@ var groupTerms = map[string]string{
 	"id":            `id = %s`,
 	"displayName":   `name_fold = %s`,
 	"externalId":    `external_id <> '' AND external_id = %s`,
+	"pulledId":      `pulled_id <> '' AND pulled_id = %s`,
 	"members.value": `id IN (SELECT grp FROM directory_member WHERE member = %s)`,
 }
 
@@ -392,15 +395,16 @@ func (t *tx) CountPeople(f cloud.Find) (int, error) { return t.counted("person",
 
 func (t *tx) PutPerson(p cloud.PersonRow) error {
 	err := t.do(`INSERT INTO person (`+personColumns+`, user_name_fold, name_fold, card_number_fold)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)
 		ON CONFLICT (id) DO UPDATE SET user_name = excluded.user_name, external_id = excluded.external_id, name = excluded.name,
 		active = excluded.active, suspended = excluded.suspended, kind = excluded.kind, card_number = excluded.card_number,
 		manager = excluded.manager, card_last = excluded.card_last, card_state = excluded.card_state, card_text = excluded.card_text,
 		issues = excluded.issues, doc = excluded.doc, modified = excluded.modified, version = excluded.version,
+		pulled_id = excluded.pulled_id, pulled_status = excluded.pulled_status, pulled_owned = excluded.pulled_owned, pulled_out = excluded.pulled_out,
 		user_name_fold = excluded.user_name_fold, name_fold = excluded.name_fold, card_number_fold = excluded.card_number_fold`,
 		p.ID, p.Org, p.Origin, p.UserName, p.ExternalID, p.Name, flag(p.Active), flag(p.Suspended), p.Kind, p.CardNumber, p.Manager,
 		p.CardLast, p.CardState, p.CardText, list(p.Issues), string(p.Doc), millis(p.Created), millis(p.Modified), p.Version,
-		strings.ToLower(p.UserName), strings.ToLower(p.Name), strings.ToLower(p.CardNumber))
+		p.PulledID, p.PulledStatus, flag(p.PulledOwned), flag(p.PulledOut), strings.ToLower(p.UserName), strings.ToLower(p.Name), strings.ToLower(p.CardNumber))
 	if err != nil {
 		return err
 	}
@@ -535,12 +539,12 @@ func (t *tx) DeleteOutcomes(site string) error {
 
 // Directory groups.
 
-const groupColumns = `id, org, display_name, external_id, doc, created, modified, version`
+const groupColumns = `id, org, display_name, external_id, doc, created, modified, version, pulled_id`
 
 func scanGroup(s scanner) (g cloud.GroupRow, err error) {
 	var doc string
 	var created, modified int64
-	err = s.Scan(&g.ID, &g.Org, &g.DisplayName, &g.ExternalID, &doc, &created, &modified, &g.Version)
+	err = s.Scan(&g.ID, &g.Org, &g.DisplayName, &g.ExternalID, &doc, &created, &modified, &g.Version, &g.PulledID)
 	g.Doc, g.Created, g.Modified = []byte(doc), moment(created), moment(modified)
 	return g, err
 }
@@ -558,10 +562,11 @@ func (t *tx) CountGroups(f cloud.Find) (int, error) {
 }
 
 func (t *tx) PutGroup(g cloud.GroupRow) error {
-	return t.do(`INSERT INTO directory_group (`+groupColumns+`, name_fold) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+	return t.do(`INSERT INTO directory_group (`+groupColumns+`, name_fold) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 		ON CONFLICT (id) DO UPDATE SET display_name = excluded.display_name, external_id = excluded.external_id, doc = excluded.doc,
-		modified = excluded.modified, version = excluded.version, name_fold = excluded.name_fold`,
-		g.ID, g.Org, g.DisplayName, g.ExternalID, string(g.Doc), millis(g.Created), millis(g.Modified), g.Version, strings.ToLower(g.DisplayName))
+		modified = excluded.modified, version = excluded.version, pulled_id = excluded.pulled_id, name_fold = excluded.name_fold`,
+		g.ID, g.Org, g.DisplayName, g.ExternalID, string(g.Doc), millis(g.Created), millis(g.Modified), g.Version,
+		g.PulledID, strings.ToLower(g.DisplayName))
 }
 
 func (t *tx) DeleteGroup(org, id string) error {

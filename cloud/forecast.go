@@ -1,0 +1,237 @@
+package cloud
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"latchkey/access"
+)
+
+// A Pull is all that was read of a directory.
+type Pull struct {
+	Users      []PulledUser
+	Groups     []PulledGroup
+	GoneUsers  []string // ids of users whom it has no more
+	GoneGroups []string
+}
+
+// A Forecast says what taking in a Pull would do.
+type Forecast struct {
+	Users   int          `json:"users"`  // read
+	Groups  int          `json:"groups"` // read
+	New     int          `json:"new_people"`
+	Matched int          `json:"matched_people"` // known from elsewhere
+	Deleted int          `json:"deleted_people"`
+	People  int          `json:"people"` // who have access at some property now
+	Gain    ForecastSide `json:"gain"`
+	Lose    ForecastSide `json:"lose"`
+	Refused ForecastSide `json:"not_taken"` // users and groups that would not be taken, with the reason
+}
+
+// A ForecastSide counts people, and names the first of them.
+type ForecastSide struct {
+	Count int      `json:"count"`
+	Named []string `json:"named,omitempty"` // at most 100
+}
+
+const namedInForecast = 100
+
+func (f *ForecastSide) add(name string) {
+	if f.Count++; len(f.Named) < namedInForecast {
+		f.Named = append(f.Named, name)
+	}
+}
+
+// errForecast undoes the transaction of a forecast.
+var errForecast = errors.New("cloud: only a forecast")
+
+// ForecastPull does all that taking in p would do, looks at what it did, and
+// undoes it: so exactly that happens when it is done, if nothing else changed
+// meanwhile. Calls that write wait for it.
+func (s *Service) ForecastPull(ctx context.Context, org string, p Pull) (Forecast, error) {
+	var f Forecast
+	err := s.update(ctx, org, act{by: "system", what: "forecast"}, func(w *work) error {
+		f = Forecast{Users: len(p.Users), Groups: len(p.Groups)}
+		had, err := w.entitled()
+		if err != nil {
+			return err
+		}
+		f.People = len(had)
+		if err := w.rehearse(p, &f); err != nil {
+			return err
+		}
+		if err := w.foresee(&f); err != nil {
+			return err
+		}
+		return errForecast
+	})
+	if errors.Is(err, errForecast) {
+		err = nil
+	}
+	return f, err
+}
+
+// entitled are the people of the organisation who own a membership somewhere.
+func (w *work) entitled() (map[string]bool, error) {
+	sites, err := w.tx.Sites(w.org.ID)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]bool{}
+	for _, site := range sites {
+		rows, err := w.tx.SiteRecords(site.ID)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rows {
+			if r.Owner != "" && r.Ref.Kind == access.KindMembership {
+				all[r.Owner] = true
+			}
+		}
+	}
+	return all, nil
+}
+
+// rehearse takes p in; what is refused is counted and the rest goes on.
+func (w *work) rehearse(p Pull, f *Forecast) error {
+	refused := func(what string, err error) error {
+		if err == nil || !refusal(err) {
+			return err
+		}
+		f.Refused.add(fmt.Sprintf("%s: %v", what, err))
+		return nil
+	}
+	for _, id := range p.GoneUsers {
+		f.Deleted++
+		if err := w.pullUserGone(id, ""); err != nil {
+			return err
+		}
+	}
+	for _, u := range p.Users {
+		known, err := w.pulledPerson(u)
+		switch {
+		case err != nil:
+		case known == nil && !u.Gone:
+			f.New++
+		case known != nil && known.PulledID == "":
+			f.Matched++
+		}
+		changed := false
+		if err := refused(text(u.Attrs["userName"]), w.pullUser(u, &changed)); err != nil {
+			return err
+		}
+	}
+	for _, g := range p.Groups {
+		_, _, err := w.pullGroup(g)
+		if err := refused(g.Name, err); err != nil {
+			return err
+		}
+	}
+	for _, id := range p.GoneGroups {
+		if err := w.pullGroupGone(id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// foresee counts the people whose access at any property is now another one
+// than its site was told.
+func (w *work) foresee(f *Forecast) error {
+	views, err := w.views()
+	if err != nil {
+		return err
+	}
+	if len(w.everyone) > 0 || w.config {
+		all, err := w.tx.PersonIDs(w.org.ID, "", -1)
+		if err != nil {
+			return err
+		}
+		for _, id := range all {
+			w.people[id] = true
+		}
+	}
+	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(w.people)), batch) {
+		people, err := w.load(chunk)
+		if err != nil {
+			return err
+		}
+		rows, err := w.tx.Records(chunk)
+		if err != nil {
+			return err
+		}
+		have := map[string]map[string]map[access.Ref][]byte{} // by person and site
+		for _, r := range rows {
+			if have[r.Owner] == nil {
+				have[r.Owner] = map[string]map[access.Ref][]byte{}
+			}
+			if have[r.Owner][r.Site] == nil {
+				have[r.Owner][r.Site] = map[access.Ref][]byte{}
+			}
+			have[r.Owner][r.Site][r.Ref] = r.Doc
+		}
+		for _, id := range chunk {
+			if err := foreseePerson(f, views, id, people[id], have[id]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// foreseePerson adds one person to f: who loses something anywhere loses, and
+// who gets something gains.
+func foreseePerson(f *Forecast, views []*siteView, id string, who *personView, have map[string]map[access.Ref][]byte) error {
+	name, gains, loses := id, false, false
+	for _, v := range views {
+		var want []access.Record
+		if who != nil {
+			name = who.Name
+			want = desired(v, who, outcome(v, who))
+		}
+		edits, err := compare(id, have[v.ID], want, nil)
+		if err != nil {
+			return err
+		}
+		for _, e := range edits {
+			switch {
+			case e.loses() || e.ref.Kind == access.KindPerson && stateOf(e.next) == access.StateInactive && stateOf(e.old) == access.StateActive:
+				loses = true
+			case e.ref.Kind == access.KindMembership, e.ref.Kind == access.KindCredential,
+				e.ref.Kind == access.KindPerson && stateOf(e.old) == access.StateInactive && stateOf(e.next) == access.StateActive:
+				gains = true
+			}
+		}
+		if who == nil && len(have[v.ID]) > 0 {
+			name = nameOfRecord(have[v.ID], id)
+		}
+	}
+	if loses {
+		f.Lose.add(name)
+	}
+	if gains {
+		f.Gain.add(name)
+	}
+	return nil
+}
+
+// stateOf is the state of a person's record, empty where there is none.
+func stateOf(doc []byte) string {
+	p, err := read[access.Person](doc)
+	if doc == nil || err != nil {
+		return ""
+	}
+	return p.State
+}
+
+// nameOfRecord is what a site calls somebody who is gone.
+func nameOfRecord(have map[access.Ref][]byte, id string) string {
+	p, err := read[access.Person](have[access.Ref{Kind: access.KindPerson, Key: id}])
+	if err != nil || p.Name == "" {
+		return id
+	}
+	return p.Name
+}
