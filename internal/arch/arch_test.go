@@ -42,6 +42,8 @@ var may = map[string]string{
 	"cloud/scim":                "cloud access wiegand delta",
 	"cloud/store":               "cloud access wiegand delta",
 	"cloud/admin":               "cloud access wiegand delta",
+	"cloud/okta":                "cloud access wiegand delta",
+	"cloud/okta/oktatest":       "",
 	"building":                  "internal/program osdp/osdptest serialline/linktest controller/controllertest osdp serialline" + simulated,
 	"internal/siteapp":          "*",
 	"internal/cloudapp":         "*",
