@@ -173,3 +173,6 @@ func masked(c Card) Card {
 	c.Masked = mask(c)
 	return c
 }
+
+// noun is what people call c.
+func (c Card) noun() string { return "card" }

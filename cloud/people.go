@@ -224,6 +224,7 @@ func (w *work) patchPerson(row *PersonRow, p PersonPatch) error {
 		row.Version++
 	}
 	w.people[row.ID] = true
+	w.roles[row.ID] = p.Suspended != nil || p.Email != nil
 	return w.tx.PutPerson(*row)
 }
 

@@ -208,6 +208,13 @@ func (w *work) deleteProperty(site string) error {
 			}
 		}
 	}
+	given, err := w.tx.SiteOutcomes(site)
+	if err != nil {
+		return err
+	}
+	for _, o := range given {
+		w.roles[o.Person] = w.roles[o.Person] || o.Role != ""
+	}
 	if err := errors.Join(w.tx.DeleteManualMembers(site, ""), w.tx.DeleteOutcomes(site), w.endPins(site)); err != nil {
 		return err
 	}

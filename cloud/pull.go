@@ -158,6 +158,7 @@ func (w *work) pullStatus(row *PersonRow, u PulledUser) error {
 	}
 	w.act.name = row.Name
 	w.note("status in the directory", row.PulledStatus, u.Status)
+	w.roles[row.ID] = row.PulledOut == u.Valid
 	row.PulledID, row.PulledStatus, row.PulledOut = u.ID, u.Status, !u.Valid
 	w.people[row.ID] = true
 	return w.tx.PutPerson(*row)
@@ -272,7 +273,7 @@ func (s *Service) ReleasePulled(ctx context.Context, by Actor, org string) (n in
 			n++
 			row.PulledID, row.PulledStatus, row.PulledOut = "", "", false
 			w.note(row.ID, p.Status, nil)
-			w.people[row.ID] = true
+			w.people[row.ID], w.roles[row.ID] = true, true
 			if err := w.tx.PutPerson(row); err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -48,7 +49,7 @@ func outcome(v *siteView, p *personView) Outcome {
 		return none
 	case p.Origin != OriginDirectory:
 		return none
-	case len(v.PilotIDs) > 0 && !slices.ContainsFunc(v.PilotIDs, p.in):
+	case !v.pilots(p):
 		return none
 	}
 	for _, r := range v.Rules {
@@ -85,20 +86,7 @@ func (c Condition) holds(p *personView) bool {
 	if c.Attr == "" {
 		return p.in(c.GroupID)
 	}
-	var values []string
-	switch fold(c.Attr) {
-	case "usertype":
-		values = []string{p.Kind} // absent is FULL
-	case "active":
-		values = []string{"true"}
-		if !p.Active {
-			values[0] = "false"
-		}
-	default:
-		for _, v := range lookup(p.Attrs, c.Attr) {
-			values = append(values, fold(strings.TrimSpace(text(v))))
-		}
-	}
+	values := c.values(p)
 	want := fold(strings.TrimSpace(c.Value))
 	some := func(test func(have string) bool) bool { return slices.ContainsFunc(values, test) }
 	switch c.Op {
@@ -114,6 +102,20 @@ func (c Condition) holds(p *personView) bool {
 		return some(func(have string) bool { return have != "" })
 	}
 	return false
+}
+
+// values are those of p's attribute that c is about.
+func (c Condition) values(p *personView) (values []string) {
+	switch fold(c.Attr) {
+	case "usertype":
+		return []string{p.Kind} // absent is FULL
+	case "active":
+		return []string{strconv.FormatBool(p.Active)}
+	}
+	for _, v := range lookup(p.Attrs, c.Attr) {
+		values = append(values, strings.TrimSpace(text(v)))
+	}
+	return values
 }
 
 // desired is what site v should hold of person p, given what the rules gave.

@@ -469,6 +469,7 @@ func (w *work) putUser(row *PersonRow, old, next map[string]any) (User, error) {
 			return User{}, err
 		}
 		w.people[row.ID] = true
+		w.roles[row.ID] = !created && (before.State() != row.State() || before.UserName != row.UserName || !slices.Equal(before.Emails, row.Emails))
 	}
 	return User{ID: row.ID, Attrs: next, Created: row.Created, Modified: row.Modified, Version: row.Version}, nil
 }

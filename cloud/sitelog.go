@@ -298,7 +298,7 @@ func appendLog(tx Tx, site string, head *delta.Head, units []unit, now time.Time
 				err = tx.DeleteRecord(site, e.ref)
 			} else {
 				d.Digest.Add(e.ref, e.next)
-				err = tx.PutRecord(RecordRow{Site: site, Ref: e.ref, Owner: e.owner, Doc: e.next})
+				err = tx.PutRecord(RecordRow{Site: site, Ref: e.ref, Owner: e.owner, Doc: e.next, Seq: d.Seq})
 			}
 			if err != nil {
 				return err

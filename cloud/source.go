@@ -153,6 +153,13 @@ func (s *Service) Applied(ctx context.Context, site string, h delta.Head) error 
 		if h.Epoch < st.Applied.Epoch || h.Epoch == st.Applied.Epoch && h.Seq < st.Applied.Seq {
 			return nil // overtaken on the way
 		}
+		var after uint64
+		if h.Epoch == st.Applied.Epoch {
+			after = st.Applied.Seq
+		}
+		if err := tx.AckLog(site, h.Epoch, after, h.Seq, st.UpAt); err != nil {
+			return err
+		}
 		st.Applied = h
 		row, err := tx.Site(site)
 		if err != nil {

@@ -57,6 +57,9 @@ type Tx interface {
 	FindPeople(f Find, start, count int) ([]PersonRow, error)
 	CountPeople(f Find) (int, error)
 	PutPerson(PersonRow) error
+	// CountRoleChange adds 1 to a person's RoleChanges, which PutPerson leaves
+	// alone.
+	CountRoleChange(person string) error
 	// DeletePerson removes a person with cards, memberships and outcomes, but
 	// not what sites hold of them.
 	DeletePerson(org, id string) error
@@ -110,6 +113,11 @@ type Tx interface {
 	AppendLog(site string, epoch uint32, seq uint64, at time.Time, payload []byte, hash delta.Hash) error
 	ReadLog(site string, epoch uint32, after uint64, limit int) ([][]byte, error)
 	LogHash(site string, epoch uint32, seq uint64) (delta.Hash, error)
+	// AckLog notes when the site confirmed the entries above after and up to upTo.
+	AckLog(site string, epoch uint32, after, upTo uint64, at time.Time) error
+	// LogTimes says when an entry was written and when the site confirmed it; the
+	// zero time where it has not. ErrNotFound.
+	LogTimes(site string, epoch uint32, seq uint64) (written, acked time.Time, err error)
 	// PruneLog forgets the entries of older epochs and those of this one up to
 	// seq.
 	PruneLog(site string, epoch uint32, seq uint64) error
@@ -125,6 +133,7 @@ type Tx interface {
 	MarkDirty(org, person string) error
 	Dirty(limit int) (org string, people []string, err error) // of one organisation
 	CountDirty(org string) (int, error)
+	IsDirty(org, person string) (bool, error)
 	ClearDirty(org string, people []string) error
 
 	// PulledPeople and PulledGroups are those that a directory is read for, by
@@ -188,6 +197,8 @@ type PersonRow struct {
 	PulledStatus string // there, as read last
 	PulledOwned  bool   // what is known comes from there alone
 	PulledOut    bool   // that status locks out
+
+	RoleChanges int64 // counted by CountRoleChange alone
 }
 
 // State is what the sites are told.
@@ -239,6 +250,7 @@ type RecordRow struct {
 	Ref   access.Ref
 	Owner string
 	Doc   []byte // canonical
+	Seq   uint64 // of the entry that told it to the site; 0 is one from before this was kept
 }
 
 // A SiteState is what a site said last.

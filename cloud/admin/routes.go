@@ -206,6 +206,17 @@ func (s *server) peopleRoutes() {
 	s.on("DELETE "+atOrg+"/cards/{id}", func(r *http.Request) (any, error) {
 		return nothing(s.cloud.DeleteCard(r.Context(), byAdmin, org(r), id(r)))
 	})
+	s.on("GET "+atPerson+"/why/{site}", func(r *http.Request) (any, error) {
+		q := queryOf(r)
+		door := q.text("door")
+		if err := q.check(); err != nil {
+			return nil, err
+		}
+		return one(s.cloud.Why(r.Context(), org(r), id(r), site(r), door))
+	})
+	s.on("GET "+atOrg+"/roles/{email}", func(r *http.Request) (any, error) {
+		return one(s.cloud.RoleOf(r.Context(), org(r), r.PathValue("email")))
+	})
 	s.on("PUT "+atPerson+"/groups/{site}/{group}", func(r *http.Request) (any, error) {
 		return nothing(s.cloud.AddMembership(r.Context(), byAdmin, org(r), id(r), site(r), r.PathValue("group")))
 	})

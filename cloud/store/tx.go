@@ -283,12 +283,15 @@ func (t *tx) DeleteRule(site, id string) error {
 const personColumns = `id, org, origin, user_name, external_id, name, active, suspended, kind, card_number, manager,
 	card_last, card_state, card_text, issues, doc, created, modified, version, pulled_id, pulled_status, pulled_owned, pulled_out`
 
+// personSelect has what PutPerson does not write, too.
+const personSelect = personColumns + `, role_changes`
+
 func scanPerson(s scanner) (p cloud.PersonRow, err error) {
 	var issues, doc string
 	var created, modified int64
 	err = s.Scan(&p.ID, &p.Org, &p.Origin, &p.UserName, &p.ExternalID, &p.Name, &p.Active, &p.Suspended, &p.Kind, &p.CardNumber, &p.Manager,
 		&p.CardLast, &p.CardState, &p.CardText, &issues, &doc, &created, &modified, &p.Version,
-		&p.PulledID, &p.PulledStatus, &p.PulledOwned, &p.PulledOut)
+		&p.PulledID, &p.PulledStatus, &p.PulledOwned, &p.PulledOut, &p.RoleChanges)
 	if err != nil {
 		return p, err
 	}
@@ -300,7 +303,7 @@ func scanPerson(s scanner) (p cloud.PersonRow, err error) {
 }
 
 func (t *tx) Person(org, id string) (cloud.PersonRow, error) {
-	p, err := one(t, scanPerson, `SELECT `+personColumns+` FROM person WHERE id = $1 AND org = $2`, id, org)
+	p, err := one(t, scanPerson, `SELECT `+personSelect+` FROM person WHERE id = $1 AND org = $2`, id, org)
 	if err == nil {
 		p.Emails, err = all(t, column[string], `SELECT value FROM person_email WHERE person = $1 ORDER BY value`, p.ID)
 	}
@@ -308,7 +311,7 @@ func (t *tx) Person(org, id string) (cloud.PersonRow, error) {
 }
 
 func (t *tx) People(org string, ids []string) ([]cloud.PersonRow, error) {
-	return listed(t, scanPerson, `SELECT `+personColumns+` FROM person WHERE org = $1 AND id IN (%s) ORDER BY id`, []any{org}, ids)
+	return listed(t, scanPerson, `SELECT `+personSelect+` FROM person WHERE org = $1 AND id IN (%s) ORDER BY id`, []any{org}, ids)
 }
 
 func (t *tx) PersonIDs(org, after string, limit int) ([]string, error) {
@@ -388,7 +391,7 @@ func (t *tx) counted(table string, f cloud.Find, terms map[string]string) (int, 
 }
 
 func (t *tx) FindPeople(f cloud.Find, start, count int) ([]cloud.PersonRow, error) {
-	return found(t, scanPerson, personColumns, "person", f, personTerms, start, count)
+	return found(t, scanPerson, personSelect, "person", f, personTerms, start, count)
 }
 
 func (t *tx) CountPeople(f cloud.Find) (int, error) { return t.counted("person", f, personTerms) }
@@ -427,6 +430,10 @@ func (t *tx) PutPerson(p cloud.PersonRow) error {
 		}
 	}
 	return nil
+}
+
+func (t *tx) CountRoleChange(person string) error {
+	return t.do(`UPDATE person SET role_changes = role_changes + 1 WHERE id = $1`, person)
 }
 
 func (t *tx) DeletePerson(org, id string) error {
@@ -630,19 +637,19 @@ func (t *tx) GroupIDsOf(org string, members []string) (map[string][]string, erro
 // Sites' records and logs.
 
 func scanRecord(s scanner) (r cloud.RecordRow, err error) {
-	return r, s.Scan(&r.Site, &r.Ref.Kind, &r.Ref.Key, &r.Owner, &r.Doc)
+	return r, s.Scan(&r.Site, &r.Ref.Kind, &r.Ref.Key, &r.Owner, &r.Doc, &r.Seq)
 }
 
 func (t *tx) Records(owners []string) ([]cloud.RecordRow, error) {
-	return listed(t, scanRecord, `SELECT site, kind, key, owner, doc FROM site_record WHERE owner IN (%s)`, nil, owners)
+	return listed(t, scanRecord, `SELECT site, kind, key, owner, doc, seq FROM site_record WHERE owner IN (%s)`, nil, owners)
 }
 
 func (t *tx) SiteRecords(site string) ([]cloud.RecordRow, error) {
-	return all(t, scanRecord, `SELECT site, kind, key, owner, doc FROM site_record WHERE site = $1 ORDER BY kind, key`, site)
+	return all(t, scanRecord, `SELECT site, kind, key, owner, doc, seq FROM site_record WHERE site = $1 ORDER BY kind, key`, site)
 }
 
 func (t *tx) OwnRecords(site string) ([]cloud.RecordRow, error) {
-	return all(t, scanRecord, `SELECT site, kind, key, owner, doc FROM site_record WHERE site = $1 AND owner = ''`, site)
+	return all(t, scanRecord, `SELECT site, kind, key, owner, doc, seq FROM site_record WHERE site = $1 AND owner = ''`, site)
 }
 
 func (t *tx) Owners(site string) ([]string, error) {
@@ -650,9 +657,9 @@ func (t *tx) Owners(site string) ([]string, error) {
 }
 
 func (t *tx) PutRecord(r cloud.RecordRow) error {
-	return t.do(`INSERT INTO site_record (site, kind, key, owner, doc) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (site, kind, key) DO UPDATE SET owner = excluded.owner, doc = excluded.doc`,
-		r.Site, string(r.Ref.Kind), r.Ref.Key, r.Owner, r.Doc)
+	return t.do(`INSERT INTO site_record (site, kind, key, owner, doc, seq) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (site, kind, key) DO UPDATE SET owner = excluded.owner, doc = excluded.doc, seq = excluded.seq`,
+		r.Site, string(r.Ref.Kind), r.Ref.Key, r.Owner, r.Doc, clamp(r.Seq))
 }
 
 func (t *tx) DeleteRecord(site string, ref access.Ref) error {
@@ -678,6 +685,18 @@ func (t *tx) LogHash(site string, epoch uint32, seq uint64) (h delta.Hash, err e
 		return h, err
 	}
 	return h, sum(h[:], b)
+}
+
+func (t *tx) AckLog(site string, epoch uint32, after, upTo uint64, at time.Time) error {
+	return t.do(`UPDATE site_log SET acked = $1 WHERE site = $2 AND epoch = $3 AND seq > $4 AND seq <= $5`,
+		millis(at), site, int64(epoch), clamp(after), clamp(upTo))
+}
+
+func (t *tx) LogTimes(site string, epoch uint32, seq uint64) (written, acked time.Time, err error) {
+	type times struct{ written, acked int64 }
+	at, err := one(t, func(s scanner) (at times, err error) { return at, s.Scan(&at.written, &at.acked) },
+		`SELECT at, acked FROM site_log WHERE site = $1 AND epoch = $2 AND seq = $3`, site, int64(epoch), clamp(seq))
+	return moment(at.written), moment(at.acked), err
 }
 
 func (t *tx) PruneLog(site string, epoch uint32, seq uint64) error {
@@ -762,6 +781,11 @@ func (t *tx) Dirty(limit int) (org string, people []string, err error) {
 
 func (t *tx) CountDirty(org string) (int, error) {
 	return one(t, column[int], `SELECT COUNT(*) FROM dirty WHERE org = $1`, org)
+}
+
+func (t *tx) IsDirty(org, person string) (bool, error) {
+	n, err := one(t, column[int], `SELECT COUNT(*) FROM dirty WHERE org = $1 AND person = $2`, org, person)
+	return n > 0, err
 }
 
 func (t *tx) ClearDirty(org string, people []string) error {

@@ -18,6 +18,7 @@ type cli struct {
 	BrokerPassword brokerPasswordCmd `cmd:"" help:"Print the password of a site at our broker."`
 	Key            keyCmd            `cmd:"" help:"Print the key that site agents pin."`
 	Version        versionCmd        `cmd:"" help:"Print the version."`
+	Why            whyCmd            `cmd:"" help:"Say why a person may open a door, or why not."`
 
 	Org struct {
 		List   orgListCmd   `cmd:"" help:"List the organisations."`
