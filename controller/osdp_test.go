@@ -75,6 +75,8 @@ func (w *wire) open(ctx context.Context) (net.Conn, error) {
 	case w.conns <- far:
 		return near, nil
 	case <-ctx.Done():
+		near.Close()
+		far.Close()
 		return nil, ctx.Err()
 	}
 }
