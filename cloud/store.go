@@ -11,7 +11,13 @@ import (
 
 // A Store keeps everything that the cloud knows. Its transactions are
 // serialisable: those that write come one after the other, and one that reads
-// sees one moment.
+// sees one moment. A transaction that another one overtook may be undone and run
+// again, so f may run several times: each time it sets anew whatever it leaves
+// outside, and does nothing else that matters twice. What the last run returns
+// counts.
+//
+// Texts are valid UTF-8 without NUL; a store may put U+FFFD in place of what it
+// cannot hold. Times are kept to the millisecond, in UTC.
 type Store interface {
 	// Update runs f in a transaction that is durable when Update returns nil,
 	// and undone when f or Update returns an error.

@@ -14,11 +14,10 @@ import (
 	"latchkey/wiegand"
 )
 
-// TestNoStatementScans: none of the statements that a call runs reads a table
-// from end to end, whatever the store's methods are asked.
-func TestNoStatementScans(t *testing.T) {
-	db := open(t, filepath.Join(t.TempDir(), "cloud.db"))
-	var seen map[string]*sql.Stmt
+// everyStatement runs the statements of all methods that are to be quick
+// however much there is.
+func everyStatement(t *testing.T, db *DB) (seen map[string]*sql.Stmt) {
+	t.Helper()
 	err := db.Update(t.Context(), func(t1 cloud.Tx) error {
 		x := t1.(*tx)
 		must := func(errs ...error) {
@@ -38,7 +37,7 @@ func TestNoStatementScans(t *testing.T) {
 			x.AppendLog("s", 1, 1, time.Now(), []byte("{}"), delta.Hash{}), x.AppendEvent("s", "e", access.Event{N: 1}),
 			x.PutHold(cloud.Hold{ID: "h", Org: "o"}), x.PutPin(cloud.Pin{Person: "a", Site: "s", Hold: "h"}), x.DeletePin("s", "a"), x.DeletePins("s"), x.AckLog("s", 1, 0, 1, time.Now()), x.CountRoleChange("a"),
 			x.PutSiteState("s", cloud.SiteState{}), x.AppendAudit(cloud.AuditEntry{ID: "1", Org: "o"}), x.PutRecord(cloud.RecordRow{Site: "s", Ref: access.Ref{Kind: "person", Key: "a"}, Doc: []byte("{}")}),
-			x.DeleteRecord("s", access.Ref{}), x.DeleteCard("o", "c"), x.DeleteToken("o", "t"), x.DeleteItem("s", "door", "d"), x.DeleteRule("s", "r"), x.DeleteBadgeType("o", "b"), x.DeleteManualMember(cloud.ManualMember{}))
+			x.DeleteRecord("s", access.Ref{Kind: "person", Key: "b"}), x.DeleteCard("o", "c"), x.DeleteToken("o", "t"), x.DeleteItem("s", "door", "d"), x.DeleteRule("s", "r"), x.DeleteBadgeType("o", "b"), x.DeleteManualMember(cloud.ManualMember{}))
 		must(one(x.Hold("o", "h")), one(x.Holds("o", true)), one(x.Holds("o", false)), one(x.Pins(ids)), one(x.HoldPins("h", "", 5)), one(x.CountPins("h")), one(x.IsDirty("o", "a")))
 		_, _, err := x.LogTimes("s", 1, 1)
 		must(err)
@@ -58,11 +57,20 @@ func TestNoStatementScans(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return seen
+}
+
+// TestNoStatementScans: none of the statements that a call runs reads a table
+// from end to end, whatever the store's methods are asked.
+func TestNoStatementScans(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "cloud.db"))
+	seen := everyStatement(t, db)
 	if len(seen) < 60 {
 		t.Fatalf("%d statements: this test would check little", len(seen))
 	}
 	for query := range seen {
-		if plan := explain(t, db, query); strings.Contains(plan, "SCAN") && !strings.Contains(plan, "CONSTANT ROW") {
+		plan := strings.ReplaceAll(explainSQLite(t, db, query), "SCAN json_each", "") // the list that was asked for
+		if strings.Contains(plan, "SCAN") && !strings.Contains(plan, "CONSTANT ROW") {
 			t.Errorf("%s: %s", strings.Join(strings.Fields(query), " "), plan)
 		}
 	}

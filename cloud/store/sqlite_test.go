@@ -2,14 +2,10 @@ package store
 
 import (
 	"database/sql"
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/pressly/goose/v3"
 
 	"latchkey/cloud"
 )
@@ -44,35 +40,6 @@ func TestPathIsNotPartOfTheDSN(t *testing.T) {
 	}
 }
 
-func TestReadersCannotWrite(t *testing.T) {
-	db := open(t, filepath.Join(t.TempDir(), "cloud.db"))
-	err := db.View(t.Context(), func(tx cloud.Tx) error { return tx.PutOrg(cloud.Org{ID: "acme"}) })
-	if err == nil {
-		t.Error("a view wrote")
-	}
-}
-
-func TestUpdateIsUndoneWhenItFails(t *testing.T) {
-	db := open(t, filepath.Join(t.TempDir(), "cloud.db"))
-	stop := errors.New("stop")
-	err := db.Update(t.Context(), func(tx cloud.Tx) error {
-		if err := tx.PutOrg(cloud.Org{ID: "acme"}); err != nil {
-			return err
-		}
-		return stop
-	})
-	if !errors.Is(err, stop) {
-		t.Errorf("got %v", err)
-	}
-	err = db.View(t.Context(), func(tx cloud.Tx) error {
-		_, err := tx.Org("acme")
-		return err
-	})
-	if !errors.Is(err, cloud.ErrNotFound) {
-		t.Errorf("got %v, want ErrNotFound", err)
-	}
-}
-
 func TestOpenAgainKeepsEverything(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cloud.db")
 	db := open(t, path)
@@ -97,11 +64,7 @@ func TestOpenAgainKeepsEverything(t *testing.T) {
 
 func TestMigrationsGoBothWays(t *testing.T) {
 	db := open(t, filepath.Join(t.TempDir(), "cloud.db"))
-	files, err := fs.Sub(migrations, "migrations/sqlite")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db.write, files, goose.WithDisableGlobalRegistry(true))
+	p, err := db.migrations()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +77,7 @@ func TestMigrationsGoBothWays(t *testing.T) {
 }
 
 // explain is how SQLite would run a query.
-func explain(t *testing.T, db *DB, query string, args ...any) string {
+func explainSQLite(t *testing.T, db *DB, query string, args ...any) string {
 	t.Helper()
 	for len(args) < strings.Count(query, "$") { // whatever they are, it plans the same
 		args = append(args, "1")
@@ -166,7 +129,7 @@ func TestLookupsUseAnIndex(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := explain(t, db, `SELECT id FROM `+tt.table+` WHERE `+cond+` ORDER BY id LIMIT 10 OFFSET 0`, args...)
+		got := explainSQLite(t, db, `SELECT id FROM `+tt.table+` WHERE `+cond+` ORDER BY id LIMIT 10 OFFSET 0`, args...)
 		if !strings.Contains(got, tt.uses) || strings.Contains(got, "SCAN") {
 			t.Errorf("%s by %s: %s; want %s", tt.table, tt.attr, got, tt.uses)
 		}

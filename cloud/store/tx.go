@@ -1,6 +1,8 @@
 package store
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -53,52 +55,21 @@ func document(v any) string {
 	return string(doc)
 }
 
-// places are n placeholders from the number first on.
-func places(first, n int) string {
-	p := make([]string, n)
-	for i := range p {
-		p[i] = "$" + strconv.Itoa(first+i)
-	}
-	return strings.Join(p, ", ")
-}
-
-func args(first []any, rest []string) []any {
-	for _, r := range rest {
-		first = append(first, r)
-	}
-	return first
-}
-
-// inLists runs f for pieces of ids that fit an IN list: few different lengths,
-// so that few statements are prepared. It pads with the last id.
-func inLists(ids []string, f func(ids []string) error) error {
-	for chunk := range slices.Chunk(ids, 500) {
-		size := 1
-		for size < len(chunk) {
-			size *= 8
-		}
-		size = min(size, 500)
-		padded := slices.Clone(chunk)
-		for len(padded) < size {
-			padded = append(padded, chunk[len(chunk)-1])
-		}
-		if err := f(padded); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// listed reads all rows of a query with an IN list of ids, whose placeholders
-// come after those of first. query has %s for them.
+// listed reads all rows of a query with a list of ids, which comes after first.
+// query has %s for it, inside "IN (…)".
 func listed[T any](t *tx, scan func(scanner) (T, error), query string, first []any, ids []string) ([]T, error) {
-	var out []T
-	err := inLists(ids, func(ids []string) error {
-		some, err := all(t, scan, fmt.Sprintf(query, places(len(first)+1, len(ids))), args(slices.Clone(first), ids)...)
-		out = append(out, some...)
-		return err
-	})
-	return out, err
+	query, args, err := t.within(query, first, ids)
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	return all(t, scan, query, args...)
+}
+
+// within puts the list ids into query, and after first into its arguments.
+func (t *tx) within(query string, first []any, ids []string) (string, []any, error) {
+	list, err := t.engine.pack(ids)
+	args := append(slices.Clone(first), list)
+	return fmt.Sprintf(query, fmt.Sprintf(t.engine.list, len(args))), args, err
 }
 
 // Organisations.
@@ -311,7 +282,8 @@ func (t *tx) Person(org, id string) (cloud.PersonRow, error) {
 }
 
 func (t *tx) People(org string, ids []string) ([]cloud.PersonRow, error) {
-	return listed(t, scanPerson, `SELECT `+personSelect+` FROM person WHERE org = $1 AND id IN (%s) ORDER BY id`, []any{org}, ids)
+	// The || keeps SQLite from reading the whole organisation by its index.
+	return listed(t, scanPerson, `SELECT `+personSelect+` FROM person WHERE org || '' = $1 AND id IN (%s) ORDER BY id`, []any{org}, ids)
 }
 
 func (t *tx) PersonIDs(org, after string, limit int) ([]string, error) {
@@ -321,25 +293,42 @@ func (t *tx) PersonIDs(org, after string, limit int) ([]string, error) {
 	return all(t, column[string], `SELECT id FROM person WHERE org = $1 AND id > $2 ORDER BY id LIMIT $3`, org, after, limit)
 }
 
-// personTerms says how each attribute is looked up; each has an index.
+// personTerms says how each attribute is looked up; each has an index. What
+// may be of any length is looked up by its beginning too, which is what
+// PostgreSQL can have an index of.
 var personTerms = map[string]string{
-	"id":           `id = %s`,
-	"userName":     `user_name_fold <> '' AND user_name_fold = %s`,
-	"externalId":   `external_id <> '' AND external_id = %s`,
-	"displayName":  `name_fold = %s`,
-	"cardNumber":   `card_number_fold <> '' AND card_number_fold = %s`,
-	"manager":      `manager <> '' AND manager = %s`,
-	"pulledId":     `pulled_id <> '' AND pulled_id = %s`,
-	"emails.value": `id IN (SELECT person FROM person_email WHERE org = $1 AND value = %s)`,
+	"id":           `id = %[1]s`,
+	"userName":     `user_name_fold <> '' AND user_name_fold = %[1]s`,
+	"externalId":   `external_id <> '' AND substr(external_id, 1, 500) = substr(%[1]s, 1, 500) AND external_id = %[1]s`,
+	"displayName":  `name_fold = %[1]s`,
+	"cardNumber":   `card_number_fold <> '' AND card_number_fold = %[1]s`,
+	"manager":      `manager <> '' AND substr(manager, 1, 500) = substr(%[1]s, 1, 500) AND manager = %[1]s`,
+	"pulledId":     `pulled_id <> '' AND pulled_id = %[1]s`,
+	"emails.value": `id IN (SELECT person FROM person_email WHERE org = $1 AND substr(value, 1, 500) = substr(%[1]s, 1, 500) AND value = %[1]s)`,
 }
 
 // groupTerms likewise.
 var groupTerms = map[string]string{
-	"id":            `id = %s`,
-	"displayName":   `name_fold = %s`,
-	"externalId":    `external_id <> '' AND external_id = %s`,
-	"pulledId":      `pulled_id <> '' AND pulled_id = %s`,
-	"members.value": `id IN (SELECT grp FROM directory_member WHERE member = %s)`,
+	"id":            `id = %[1]s`,
+	"displayName":   `name_fold = %[1]s`,
+	"externalId":    `external_id <> '' AND substr(external_id, 1, 500) = substr(%[1]s, 1, 500) AND external_id = %[1]s`,
+	"pulledId":      `pulled_id <> '' AND pulled_id = %[1]s`,
+	"members.value": `id IN (SELECT grp FROM directory_member WHERE member = %[1]s)`,
+}
+
+// folded are the attributes that are stored folded.
+var folded = []string{"userName", "displayName", "cardNumber"}
+
+// fold is a text as it is looked up without case. A long one keeps its
+// beginning and what tells it from all others, because an index takes no more.
+func fold(text string) string {
+	const most = 500 // bytes
+	text = strings.ToLower(text)
+	if len(text) <= most {
+		return text
+	}
+	sum := sha256.Sum256([]byte(text))
+	return strings.ToValidUTF8(text[:most-2*len(sum)], "") + hex.EncodeToString(sum[:])
 }
 
 // where is the condition of f; $1 is its organisation.
@@ -360,7 +349,11 @@ func where(f cloud.Find, terms map[string]string, people bool) (string, []any, e
 		if !ok {
 			return "", nil, fmt.Errorf("store: no index for attribute %q", term.Attr)
 		}
-		add(format, term.Value)
+		value := term.Value
+		if slices.Contains(folded, term.Attr) {
+			value = fold(value)
+		}
+		add(format, value)
 	}
 	return cond, args, nil
 }
@@ -407,7 +400,7 @@ func (t *tx) PutPerson(p cloud.PersonRow) error {
 		user_name_fold = excluded.user_name_fold, name_fold = excluded.name_fold, card_number_fold = excluded.card_number_fold`,
 		p.ID, p.Org, p.Origin, p.UserName, p.ExternalID, p.Name, flag(p.Active), flag(p.Suspended), p.Kind, p.CardNumber, p.Manager,
 		p.CardLast, p.CardState, p.CardText, list(p.Issues), string(p.Doc), millis(p.Created), millis(p.Modified), p.Version,
-		p.PulledID, p.PulledStatus, flag(p.PulledOwned), flag(p.PulledOut), strings.ToLower(p.UserName), strings.ToLower(p.Name), strings.ToLower(p.CardNumber))
+		p.PulledID, p.PulledStatus, flag(p.PulledOwned), flag(p.PulledOut), fold(p.UserName), fold(p.Name), fold(p.CardNumber))
 	if err != nil {
 		return err
 	}
@@ -573,7 +566,7 @@ func (t *tx) PutGroup(g cloud.GroupRow) error {
 		ON CONFLICT (id) DO UPDATE SET display_name = excluded.display_name, external_id = excluded.external_id, doc = excluded.doc,
 		modified = excluded.modified, version = excluded.version, pulled_id = excluded.pulled_id, name_fold = excluded.name_fold`,
 		g.ID, g.Org, g.DisplayName, g.ExternalID, string(g.Doc), millis(g.Created), millis(g.Modified), g.Version,
-		g.PulledID, strings.ToLower(g.DisplayName))
+		g.PulledID, fold(g.DisplayName))
 }
 
 func (t *tx) DeleteGroup(org, id string) error {
@@ -731,7 +724,7 @@ func (t *tx) PutSiteState(site string, st cloud.SiteState) error {
 		ON CONFLICT (site) DO UPDATE SET hello_at = excluded.hello_at, up_at = excluded.up_at, software = excluded.software,
 		applied_epoch = excluded.applied_epoch, applied_seq = excluded.applied_seq, applied_hash = excluded.applied_hash,
 		applied_digest = excluded.applied_digest, nack = excluded.nack, nack_at = excluded.nack_at, proof = excluded.proof, proof_at = excluded.proof_at`,
-		site, millis(st.HelloAt), millis(st.UpAt), st.Software, int64(st.Applied.Epoch), clamp(st.Applied.Seq),
+		site, millis(st.HelloAt), millis(st.UpAt), st.Software, int64(st.Applied.Epoch), int64(st.Applied.Seq),
 		st.Applied.Hash[:], st.Applied.Digest[:], st.Nack, millis(st.NackAt), list(st.Proof), millis(st.ProofAt))
 }
 
@@ -789,9 +782,11 @@ func (t *tx) IsDirty(org, person string) (bool, error) {
 }
 
 func (t *tx) ClearDirty(org string, people []string) error {
-	return inLists(people, func(ids []string) error {
-		return t.do(`DELETE FROM dirty WHERE org = $1 AND person IN (`+places(2, len(ids))+`)`, args([]any{org}, ids)...)
-	})
+	query, args, err := t.within(`DELETE FROM dirty WHERE org = $1 AND person IN (%s)`, []any{org}, people)
+	if err != nil {
+		return err
+	}
+	return t.do(query, args...)
 }
 
 // The audit trail.

@@ -41,6 +41,7 @@ var may = map[string]string{
 	"cloud":                     "access wiegand delta",
 	"cloud/scim":                "cloud access wiegand delta",
 	"cloud/store":               "cloud access wiegand delta",
+	"cloud/store/pgtest":        "",
 	"cloud/admin":               "cloud access wiegand delta",
 	"cloud/okta":                "cloud access wiegand delta",
 	"cloud/okta/oktatest":       "",

@@ -1,0 +1,290 @@
+// Package store keeps the cloud's domain in a database: SQLite or PostgreSQL.
+// All SQL of the cloud is here, once for both engines; what differs between
+// them is an engine, and the migrations.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+
+	"latchkey/cloud"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// ErrNewer says that a newer release has changed the database, so that this
+// one no longer understands it.
+var ErrNewer = errors.New("store: the database belongs to a newer release")
+
+// A DB is a cloud.Store in one database.
+type DB struct {
+	engine
+	write, read *sql.DB // one and the same where the engine says so
+}
+
+var _ cloud.Store = (*DB)(nil)
+
+// An engine is what SQLite and PostgreSQL do differently.
+type engine struct {
+	dialect goose.Dialect
+	folder  string // of its migrations
+	// list is the query inside "IN (…)" whose rows are a list of ids in one
+	// argument, with %d for the number of its placeholder.
+	list string
+	// pack is the argument for list.
+	pack func(ids []string) (any, error)
+	// text is a text as the database can hold it.
+	text func(string) string
+	// prepares says that the driver itself keeps statements prepared.
+	prepares bool
+	begin    func(ctx context.Context, db *sql.DB, t turn) (*sql.Tx, error)
+	// tries is how often a transaction is run at most, for as long as clash
+	// says that another one was in the way. The last try has the turn alone.
+	tries int
+	clash func(error) bool
+}
+
+// A turn says what a transaction may do, and beside which others.
+type turn int
+
+const (
+	readTurn   turn = iota
+	sharedTurn      // writes, beside others
+	soleTurn        // writes, beside none
+)
+
+// Close closes the database. Transactions that are still running fail.
+func (db *DB) Close() error {
+	var errs []error
+	for _, d := range []*sql.DB{db.read, db.write} {
+		if d != nil {
+			errs = append(errs, d.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// migrate brings the schema up to date, or says that it is ahead of us.
+func (db *DB) migrate(ctx context.Context, options ...goose.ProviderOption) error {
+	p, err := db.migrations(options...)
+	if err != nil {
+		return err
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	have, err := p.GetDBVersion(ctx)
+	if err != nil {
+		return err
+	}
+	if sources := p.ListSources(); have > sources[len(sources)-1].Version {
+		return fmt.Errorf("%w: it is at version %d, this one knows %d", ErrNewer, have, sources[len(sources)-1].Version)
+	}
+	return nil
+}
+
+func (db *DB) migrations(options ...goose.ProviderOption) (*goose.Provider, error) {
+	files, err := fs.Sub(migrations, "migrations/"+db.folder)
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(db.dialect, db.write, files, append(options, goose.WithDisableGlobalRegistry(true))...)
+}
+
+// Update runs f in a transaction that is on the disk when Update returns nil.
+func (db *DB) Update(ctx context.Context, f func(cloud.Tx) error) error {
+	var err error
+	for try := 1; try <= db.tries; try++ {
+		t := sharedTurn
+		if try == db.tries {
+			t = soleTurn
+		}
+		var again bool
+		if again, err = db.run(ctx, db.write, t, f); !again {
+			break
+		}
+	}
+	return err
+}
+
+// View runs f on one moment's state.
+func (db *DB) View(ctx context.Context, f func(cloud.Tx) error) error {
+	var err error
+	for range db.tries {
+		var again bool
+		if again, err = db.run(ctx, db.read, readTurn, f); !again {
+			break
+		}
+	}
+	return err
+}
+
+// run runs f once. Whatever f makes of the error of a statement that clashed
+// with another transaction, it is that error which counts, and is again.
+func (db *DB) run(ctx context.Context, pool *sql.DB, turn turn, f func(cloud.Tx) error) (again bool, err error) {
+	sqlTx, err := db.begin(ctx, pool, turn)
+	if err != nil {
+		return db.clash(err), fmt.Errorf("store: begin: %w", err)
+	}
+	defer sqlTx.Rollback() // after Commit it does nothing
+	t := &tx{ctx: ctx, engine: &db.engine, sql: sqlTx}
+	err = f(t)
+	if t.clashed != nil {
+		return ctx.Err() == nil, t.clashed
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := sqlTx.Commit(); err != nil {
+		return ctx.Err() == nil && db.clash(err), fmt.Errorf("store: commit: %w", err)
+	}
+	return false, nil
+}
+
+// A tx is one transaction. It keeps its statements prepared unless the driver
+// does, because the same few run for each of many people.
+type tx struct {
+	ctx     context.Context
+	engine  *engine
+	sql     *sql.Tx
+	stmts   map[string]*sql.Stmt
+	clashed error // of the first statement that another transaction was in the way of
+}
+
+// fault is the error of a statement, by its first words and never its values.
+func (t *tx) fault(query string, err error) error {
+	clash := t.engine.clash(err)
+	err = fmt.Errorf("store: %s: %w", verb(query), err)
+	if clash && t.clashed == nil {
+		t.clashed = err
+	}
+	return err
+}
+
+func (t *tx) prepare(query string) (*sql.Stmt, error) {
+	if s, ok := t.stmts[query]; ok {
+		return s, nil
+	}
+	s, err := t.sql.PrepareContext(t.ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if t.stmts == nil {
+		t.stmts = map[string]*sql.Stmt{}
+	}
+	t.stmts[query] = s // closed with the transaction
+	return s, nil
+}
+
+// exec runs a statement and reports how many rows it changed.
+func (t *tx) exec(query string, args ...any) (int64, error) {
+	res, err := t.send(query, args)
+	if err != nil {
+		return 0, t.fault(query, err)
+	}
+	n, err := res.RowsAffected()
+	if err != nil {
+		return 0, t.fault(query, err)
+	}
+	return n, nil
+}
+
+// fit makes the texts among args such as the database can hold.
+func (t *tx) fit(args []any) {
+	for i, arg := range args {
+		if text, ok := arg.(string); ok {
+			args[i] = t.engine.text(text)
+		}
+	}
+}
+
+func (t *tx) send(query string, args []any) (sql.Result, error) {
+	t.fit(args)
+	if t.engine.prepares {
+		return t.sql.ExecContext(t.ctx, query, args...)
+	}
+	s, err := t.prepare(query)
+	if err != nil {
+		return nil, err
+	}
+	return s.ExecContext(t.ctx, args...)
+}
+
+func (t *tx) ask(query string, args []any) (*sql.Rows, error) {
+	t.fit(args)
+	if t.engine.prepares {
+		return t.sql.QueryContext(t.ctx, query, args...)
+	}
+	s, err := t.prepare(query)
+	if err != nil {
+		return nil, err
+	}
+	return s.QueryContext(t.ctx, args...)
+}
+
+// must runs a statement that has to hit a row.
+func (t *tx) must(query string, args ...any) error {
+	n, err := t.exec(query, args...)
+	if err == nil && n == 0 {
+		return cloud.ErrNotFound
+	}
+	return err
+}
+
+func (t *tx) do(query string, args ...any) error {
+	_, err := t.exec(query, args...)
+	return err
+}
+
+// verb names a statement in errors: its first words, never its values.
+func verb(query string) string {
+	words := strings.Fields(query)
+	return strings.Join(words[:min(3, len(words))], " ")
+}
+
+// scanner is the part of rows that scan functions use.
+type scanner interface{ Scan(dest ...any) error }
+
+// all reads every row of a query.
+func all[T any](t *tx, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := t.ask(query, args)
+	if err != nil {
+		return nil, t.fault(query, err)
+	}
+	defer rows.Close()
+	var out []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, t.fault(query, err)
+		}
+		out = append(out, v)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, t.fault(query, err)
+	}
+	return out, nil
+}
+
+// one reads the one row of a query: cloud.ErrNotFound where there is none.
+func one[T any](t *tx, scan func(scanner) (T, error), query string, args ...any) (T, error) {
+	var zero T
+	found, err := all(t, scan, query, args...)
+	if err != nil {
+		return zero, err
+	}
+	if len(found) == 0 {
+		return zero, cloud.ErrNotFound
+	}
+	return found[0], nil
+}
+
+func column[T any](s scanner) (v T, err error) { return v, s.Scan(&v) }
