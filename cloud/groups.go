@@ -37,38 +37,25 @@ func (s *Service) Groups(ctx context.Context, c Caller, q Query) (groups []Group
 	f := find(c.Org, q.Terms)
 	err = s.store.View(ctx, func(tx Tx) error {
 		groups, total = nil, 0
-		start, count := q.window()
-		plain := q.Match == nil && q.SortBy == ""
-		if plain {
-			if total, err = tx.CountGroups(f); err != nil || count == 0 || start >= total {
-				return err
-			}
+		var rows []GroupRow
+		if q.Match == nil && q.SortKey == nil {
+			rows, total, err = plainPage(q, f, tx.FindGroups, tx.CountGroups)
 		} else {
-			start, count = 0, -1
+			rows, total, err = browse(q, f, tx.FindGroups, func(row GroupRow) (Resource, error) {
+				attrs, err := decodeAttrs(row.Doc)
+				return Resource{row.ID, attrs, row.Created, row.Modified, row.Version}, err
+			})
 		}
-		rows, err := tx.FindGroups(f, start, count)
 		if err != nil {
 			return err
 		}
-		var all []Group
 		for _, row := range rows {
 			g, err := row.group(tx)
 			if err != nil {
 				return err
 			}
-			if q.Match == nil || q.Match(g.Attrs, g.ID) {
-				all = append(all, g)
-			}
+			groups = append(groups, g)
 		}
-		if plain {
-			groups = all
-			return nil
-		}
-		total = len(all)
-		if q.SortBy != "" {
-			sortBy(q, all, func(g Group) map[string]any { return g.Attrs })
-		}
-		groups = page(q, all)
 		return nil
 	})
 	return groups, total, err

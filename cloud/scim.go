@@ -77,15 +77,26 @@ type Term struct {
 	Value string
 }
 
+// A Resource is what a Query sees of a user or a group: what both have.
+type Resource struct {
+	ID                string
+	Attrs             map[string]any
+	Created, Modified time.Time
+	Version           int64
+}
+
 // A Query selects users or groups: those that meet all Terms and Match, by
-// creation unless SortBy says otherwise. Without Terms every resource of the
-// organisation is looked at where Match or SortBy is given.
+// creation unless SortKey says otherwise. Without Terms every resource of the
+// organisation is looked at where Match or SortKey is given, but only a page of
+// them is ever held.
 type Query struct {
-	Terms      []Term
-	Match      func(attrs map[string]any, id string) bool // nil takes all
-	Start      int                                        // 1-based; less is 1
-	Count      int                                        // below 0 is no limit; 0 gives only the total
-	SortBy     string                                     // attribute path; empty is by creation
+	Terms []Term
+	Match func(Resource) bool // nil takes all
+	Start int                 // 1-based; less is 1
+	Count int                 // below 0 is no limit; 0 gives only the total
+	// SortKey gives what a resource is ordered by, byte by byte; ok is false
+	// for one that has no value there. nil orders by creation.
+	SortKey    func(Resource) (key string, ok bool)
 	Descending bool
 }
 
@@ -163,30 +174,77 @@ func page[T any](q Query, all []T) []T {
 	return all
 }
 
-// sortBy orders all by the attribute that q names; those without it come last
-// when ascending and first when descending (RFC 7644 §3.4.2.3).
-func sortBy[T any](q Query, all []T, attrs func(T) map[string]any) {
-	key := func(v T) (string, bool) {
-		s := first(attrs(v), q.SortBy)
-		return fold(s), s != ""
-	}
-	slices.SortStableFunc(all, func(a, b T) int {
-		ka, oka := key(a)
-		kb, okb := key(b)
+// A sortKey is the place of one resource in an order.
+type sortKey struct {
+	id, key string
+	has     bool
+}
+
+// maxSortKey is how much of a value orders resources, in bytes: an order of a
+// hundred thousand must fit into the memory.
+const maxSortKey = 512
+
+// order sorts keys as q says; those without a value come last when ascending
+// and first when descending (RFC 7644 §3.4.2.3).
+func (q Query) order(keys []sortKey) {
+	slices.SortStableFunc(keys, func(a, b sortKey) int {
 		c := 0
 		switch {
-		case oka != okb && oka:
+		case a.has != b.has && a.has:
 			c = -1
-		case oka != okb:
+		case a.has != b.has:
 			c = 1
 		default:
-			c = cmp.Compare(ka, kb)
+			c = cmp.Compare(a.key, b.key)
 		}
 		if q.Descending {
 			return -c
 		}
 		return c
 	})
+}
+
+// browse looks at all rows that f selects, a batch at a time, and gives q's page
+// of those that match, and how many match.
+func browse[R any](q Query, f Find, fetch func(f Find, start, count int) ([]R, error), see func(R) (Resource, error)) (kept []R, total int, err error) {
+	start, count := q.window()
+	var keys []sortKey
+	for more := true; more; {
+		rows, err := fetch(f, 0, batch)
+		if err != nil {
+			return nil, 0, err
+		}
+		more = len(rows) == batch
+		for _, row := range rows {
+			res, err := see(row)
+			if err != nil {
+				return nil, 0, err
+			}
+			f.After = res.ID
+			if q.Match != nil && !q.Match(res) {
+				continue
+			}
+			total++
+			if q.SortKey != nil {
+				key, has := q.SortKey(res)
+				keys = append(keys, sortKey{res.ID, strings.Clone(key[:min(len(key), maxSortKey)]), has})
+			} else if total > start && (count < 0 || total <= start+count) {
+				kept = append(kept, row)
+			}
+		}
+	}
+	if q.SortKey == nil {
+		return kept, total, nil
+	}
+	q.order(keys)
+	for _, k := range page(q, keys) {
+		rows, err := fetch(Find{Org: f.Org, Origin: f.Origin, Terms: []Term{{"id", k.id}}}, 0, 1)
+		if err != nil {
+			return nil, 0, err
+		}
+		kept = append(kept, rows...)
+	}
+	return kept, total, nil
 }
 
 func (p PersonRow) user() (User, error) {
@@ -218,66 +276,46 @@ func scimPerson(tx Tx, org, id string) (PersonRow, error) {
 	return row, err
 }
 
+// plainPage is q's page of what f selects, in the store's own order. What the
+// page tells already is not counted.
+func plainPage[R any](q Query, f Find, fetch func(f Find, start, count int) ([]R, error), count func(Find) (int, error)) (rows []R, total int, err error) {
+	start, n := q.window()
+	if n != 0 {
+		if rows, err = fetch(f, start, n); err != nil {
+			return nil, 0, err
+		}
+	}
+	if len(rows) == n || len(rows) == 0 && start > 0 { // there may be more, or fewer
+		total, err = count(f)
+		return rows, total, err
+	}
+	return rows, start + len(rows), nil
+}
+
 // Users returns a page of users and how many there are in all.
 func (s *Service) Users(ctx context.Context, c Caller, q Query) (users []User, total int, err error) {
 	f := find(c.Org, q.Terms)
 	err = s.store.View(ctx, func(tx Tx) error {
 		users, total = nil, 0
-		start, count := q.window()
-		if q.Match == nil && q.SortBy == "" {
-			var rows []PersonRow
-			if count != 0 {
-				if rows, err = tx.FindPeople(f, start, count); err != nil {
-					return err
-				}
-			}
-			total = start + len(rows)
-			if len(rows) == count || len(rows) == 0 && start > 0 { // there may be more, or fewer
-				if total, err = tx.CountPeople(f); err != nil {
-					return err
-				}
-			}
-			for _, row := range rows {
+		var rows []PersonRow
+		if q.Match == nil && q.SortKey == nil {
+			rows, total, err = plainPage(q, f, tx.FindPeople, tx.CountPeople)
+		} else {
+			rows, total, err = browse(q, f, tx.FindPeople, func(row PersonRow) (Resource, error) {
 				u, err := row.user()
-				if err != nil {
-					return err
-				}
-				users = append(users, u)
-			}
-			return nil
+				return Resource(u), err
+			})
 		}
-		var all []User
-		f := f
-		for {
-			rows, err := tx.FindPeople(f, 0, batch)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			u, err := row.user()
 			if err != nil {
 				return err
 			}
-			for _, row := range rows {
-				u, err := row.user()
-				if err != nil {
-					return err
-				}
-				if q.Match != nil && !q.Match(u.Attrs, u.ID) {
-					continue
-				}
-				total++
-				if q.SortBy == "" && (total <= start || count >= 0 && total > start+count) {
-					continue // only counted
-				}
-				all = append(all, u)
-			}
-			if len(rows) < batch {
-				break
-			}
-			f.After = rows[len(rows)-1].ID
+			users = append(users, u)
 		}
-		if q.SortBy == "" {
-			users = all
-			return nil
-		}
-		sortBy(q, all, func(u User) map[string]any { return u.Attrs })
-		users = page(q, all)
 		return nil
 	})
 	return users, total, err
@@ -398,7 +436,11 @@ func (w *work) putUser(row *PersonRow, old, next map[string]any) (User, error) {
 	if !ok {
 		return User{}, &Invalid{ScimType: InvalidValue, Attr: "active", Detail: "want true or false"}
 	}
-	next["active"] = active
+	if _, said := next["active"]; said || created {
+		next["active"] = active
+	} else {
+		active = false // it was taken away, and nobody says any more that the person may enter
+	}
 	row.Issues = nil
 	stays := func(attr, text string) { // the directory's value is reported and not taken
 		row.Issues = append(row.Issues, Issue{Attr: attr, Text: text})

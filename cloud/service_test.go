@@ -635,7 +635,10 @@ func TestQueries(t *testing.T) {
 			t.Errorf("%v: %d, %v", terms, total, err)
 		}
 	}
-	match := func(a map[string]any, _ string) bool { return a["userName"] != "bob" }
+	match := func(r cloud.Resource) bool { return r.Attrs["userName"] != "bob" }
+	byName := func(r cloud.Resource) (string, bool) {
+		return r.Attrs["userName"].(string), r.Attrs["userName"] != "bob"
+	}
 	for _, tt := range []struct {
 		q     cloud.Query
 		total int
@@ -646,7 +649,9 @@ func TestQueries(t *testing.T) {
 		{cloud.Query{Count: 0}, 3, ""},
 		{cloud.Query{Start: 9, Count: 5}, 3, ""},
 		{cloud.Query{Match: match, Start: 2, Count: 5}, 2, "carl"},
-		{cloud.Query{SortBy: "userName", Descending: true, Count: 2}, 3, "carl bob"},
+		{cloud.Query{SortKey: byName, Count: -1}, 3, "Ada@Example.com carl bob"},
+		{cloud.Query{SortKey: byName, Descending: true, Count: 2}, 3, "bob carl"},
+		{cloud.Query{SortKey: byName, Match: match, Descending: true, Start: 2}, 2, ""},
 	} {
 		page, total, err := w.svc.Users(w.ctx, w.caller, tt.q)
 		w.ok(err)
@@ -655,7 +660,7 @@ func TestQueries(t *testing.T) {
 			names = append(names, u.Attrs["userName"].(string))
 		}
 		if got := strings.Join(names, " "); got != tt.names || total != tt.total {
-			t.Errorf("%+v: %q of %d, want %q of %d", tt.q, got, total, tt.names, tt.total)
+			t.Errorf("%d from %d: %q of %d, want %q of %d", tt.q.Count, tt.q.Start, got, total, tt.names, tt.total)
 		}
 	}
 	g := w.group("Ops", u.ID)

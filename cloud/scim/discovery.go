@@ -2,6 +2,7 @@ package scim
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -18,7 +19,7 @@ func (c *call) discovery(seg []string) error {
 		return c.send(http.StatusOK, c.providerConfig())
 	case "Schemas":
 		var all []any
-		for _, rt := range []*resourceType{c.h.user, c.h.group} {
+		for _, rt := range c.types() {
 			for _, s := range rt.schemas() {
 				if len(seg) == 2 && strings.EqualFold(seg[1], s.ID) {
 					return c.send(http.StatusOK, c.schema(s))
@@ -31,7 +32,7 @@ func (c *call) discovery(seg []string) error {
 		}
 	case "ResourceTypes":
 		var all []any
-		for _, rt := range []*resourceType{c.h.user, c.h.group} {
+		for _, rt := range c.types() {
 			if len(seg) == 2 && strings.EqualFold(seg[1], rt.name) {
 				return c.send(http.StatusOK, c.resourceType(rt))
 			}
@@ -42,6 +43,18 @@ func (c *call) discovery(seg []string) error {
 		}
 	}
 	return refuse(http.StatusNotFound, "", "no such resource: %s", clip(c.r.URL.Path))
+}
+
+// types are the resource types as the caller is told of them. The RFC's own
+// schema of Group has no name in a member, so strict callers see none.
+func (c *call) types() []*resourceType {
+	group := c.h.group
+	if c.strict() {
+		group = groupType()
+		members := find(group.core.Attributes, "members")
+		members.SubAttributes = slices.DeleteFunc(members.SubAttributes, func(a attribute) bool { return a.Name == "display" })
+	}
+	return []*resourceType{c.h.user, group}
 }
 
 func (c *call) schema(s schema) map[string]any {
@@ -70,7 +83,7 @@ func (c *call) providerConfig() map[string]any {
 	return map[string]any{
 		"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"},
 		"patch":   supported(true),
-		"bulk":    map[string]any{"supported": false, "maxOperations": 0, "maxPayloadSize": 0},
+		"bulk":    map[string]any{"supported": true, "maxOperations": maxBulk, "maxPayloadSize": c.h.maxBody},
 		"filter":  map[string]any{"supported": true, "maxResults": maxCount},
 		"sort":    supported(true), "etag": supported(true), "changePassword": supported(false),
 		"authenticationSchemes": []any{map[string]any{

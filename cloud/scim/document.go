@@ -2,6 +2,7 @@ package scim
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -309,7 +310,12 @@ func (e *engine) coerceOne(t target, a *attribute, v any) (any, error) {
 		return wrong("an object")
 	default:
 		switch n := v.(type) {
-		case nil, string:
+		case string:
+			if a.Type == typeBinary && e.strict && !isBase64(n) {
+				return wrong("base64")
+			}
+			return v, nil
+		case nil:
 			return v, nil
 		case json.Number:
 			if !e.strict {
@@ -318,6 +324,12 @@ func (e *engine) coerceOne(t target, a *attribute, v any) (any, error) {
 		}
 		return wrong("a string")
 	}
+}
+
+// isBase64 says whether s is bytes in base64, with padding or without.
+func isBase64(s string) bool {
+	_, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(s, "="))
+	return err == nil
 }
 
 func (e *engine) coerceObject(t target, a *attribute, m map[string]any) (any, error) {

@@ -118,13 +118,15 @@ func (d *fakeDirectory) Users(_ context.Context, _ cloud.Caller, q cloud.Query) 
 	defer d.mu.Unlock()
 	var found []cloud.User
 	for _, u := range d.users {
-		if !slices.ContainsFunc(q.Terms, func(t cloud.Term) bool { return !meets(u.Attrs, u.ID, t) }) && (q.Match == nil || q.Match(u.Attrs, u.ID)) {
+		if !slices.ContainsFunc(q.Terms, func(t cloud.Term) bool { return !meets(u.Attrs, u.ID, t) }) && (q.Match == nil || q.Match(cloud.Resource(*u))) {
 			found = append(found, copyUser(u))
 		}
 	}
-	if q.SortBy != "" {
+	if q.SortKey != nil {
 		slices.SortStableFunc(found, func(a, b cloud.User) int {
-			c := strings.Compare(fmt.Sprint(a.Attrs[q.SortBy]), fmt.Sprint(b.Attrs[q.SortBy]))
+			ka, _ := q.SortKey(cloud.Resource(a))
+			kb, _ := q.SortKey(cloud.Resource(b))
+			c := strings.Compare(ka, kb)
 			if q.Descending {
 				return -c
 			}
@@ -225,7 +227,7 @@ func (d *fakeDirectory) Groups(_ context.Context, _ cloud.Caller, q cloud.Query)
 			}
 			return !meets(g.Attrs, g.ID, t)
 		}
-		if !slices.ContainsFunc(q.Terms, fails) && (q.Match == nil || q.Match(g.Attrs, g.ID)) {
+		if !slices.ContainsFunc(q.Terms, fails) && (q.Match == nil || q.Match(cloud.Resource{ID: g.ID, Attrs: g.Attrs, Created: g.Created, Modified: g.Modified, Version: g.Version})) {
 			found = append(found, copyGroup(g))
 		}
 	}
@@ -335,3 +337,9 @@ func (r *fakeRows) Replace(ids []string) error {
 func (r *fakeRows) Has(id string) (bool, error) { return slices.Contains(*r, id), nil }
 
 func (r *fakeRows) Members() ([]string, error) { return slices.Clone(*r), nil }
+
+// page takes one page out of all.
+func page[T any](all []T, start, count int) []T {
+	from := min(start-1, len(all))
+	return all[from:min(from+count, len(all))]
+}

@@ -1,7 +1,6 @@
 package scim
 
 import (
-	"maps"
 	"net/http"
 
 	"latchkey/cloud"
@@ -12,7 +11,7 @@ func (c *call) groups(seg []string) error {
 	if len(seg) == 0 {
 		switch c.r.Method {
 		case http.MethodGet, http.MethodHead:
-			return c.listGroups()
+			return c.listOf(c.h.group)
 		case http.MethodPost:
 			return c.createGroup()
 		}
@@ -49,45 +48,6 @@ func (c *call) groupVersion(id string) func() (int64, error) {
 		g, err := c.h.dir.Group(c.ctx, c.caller, id)
 		return g.Version, err
 	}
-}
-
-func (c *call) listGroups() error {
-	plan, q, err := c.query(c.h.group)
-	if err != nil {
-		return err
-	}
-	start, count := q.Start, q.Count
-	if plan.meta { // the directory's own filter does not see meta
-		q.Start, q.Count = 1, -1
-	}
-	groups, total, err := c.h.dir.Groups(c.ctx, c.caller, q)
-	if err != nil {
-		return err
-	}
-	if plan.meta {
-		matching := groups[:0]
-		for _, g := range groups {
-			doc := maps.Clone(g.Attrs)
-			if doc == nil {
-				doc = map[string]any{}
-			}
-			doc["meta"] = meta(c.h.group.name, g.Created, g.Modified, c.location(c.h.group, g.ID), g.Version)
-			if plan.match(doc, g.ID) {
-				matching = append(matching, g)
-			}
-		}
-		total, groups = len(matching), page(matching, start, count)
-	}
-	p := c.projection(c.h.group)
-	var out []any
-	for _, g := range groups {
-		doc, err := c.groupDoc(g, p)
-		if err != nil {
-			return err
-		}
-		out = append(out, p.apply(doc))
-	}
-	return c.list(out, total, start)
 }
 
 func (c *call) createGroup() error {
@@ -189,17 +149,17 @@ func (c *call) groupDoc(g cloud.Group, p projection) (map[string]any, error) {
 	if g.Members == 0 || !p.wants("members") {
 		return doc, nil
 	}
+	if g.Members > memberPage {
+		doc["members"] = &memberList{c: c, group: g.ID}
+		return doc, nil
+	}
 	members, err := c.h.dir.Members(c.ctx, c.caller, g.ID, "", 0)
 	if err != nil {
 		return nil, err
 	}
 	list := make([]any, len(members))
 	for i, m := range members {
-		member := map[string]any{"value": m.Value, "$ref": c.location(c.h.user, m.Value), "type": "User"}
-		if m.Display != "" {
-			member["display"] = m.Display
-		}
-		list[i] = member
+		list[i] = c.member(m)
 	}
 	if len(list) > 0 {
 		doc["members"] = list

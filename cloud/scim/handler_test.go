@@ -117,7 +117,9 @@ func TestEndpoints(t *testing.T) {
 	}{
 		{200, "GET", "/scim/v2/Users?aadOptscim062020"}, {200, "GET", "/scim/v2//Users/"}, {200, "GET", "/Users"}, {405, "DELETE", "/scim/v2/Users"}, {405, "POST", "/scim/v2/Groups/1"},
 		{404, "GET", "/scim/v2/Users/none"}, {404, "DELETE", "/scim/v2/Groups/none"}, {404, "GET", "/scim/v2/Users/a/b"}, {404, "GET", "/scim/v2x/Users"}, {404, "GET", "/scim/v2/Doors"},
-		{501, "GET", "/scim/v2/Me"}, {501, "PATCH", "/scim/v2/Me"}, {501, "POST", "/scim/v2/.search"}, {501, "POST", "/scim/v2/Users/.search"}, {501, "POST", "/scim/v2/Bulk"}, {501, "GET", "/scim/v2/"},
+		{501, "GET", "/scim/v2/Me"}, {501, "PATCH", "/scim/v2/Me"}, {200, "POST", "/scim/v2/.search"}, {200, "POST", "/scim/v2/Users/.search"}, {200, "GET", "/scim/v2/"}, {405, "POST", "/scim/v2/"},
+		{405, "GET", "/scim/v2/.search"}, {405, "GET", "/scim/v2/Groups/.search"}, {404, "POST", "/scim/v2/Users/a/.search"}, {404, "POST", "/scim/v2/Schemas/.search"},
+		{400, "POST", "/scim/v2/Bulk"}, {405, "GET", "/scim/v2/Bulk"}, {404, "POST", "/scim/v2/Bulk/a"},
 		{200, "GET", "/scim/v2/ServiceProviderConfig"}, {200, "GET", "/scim/v2/Schemas"}, {200, "GET", "/scim/v2/ResourceTypes"}, {200, "GET", "/scim/v2/ResourceTypes/User"},
 		{200, "GET", "/scim/v2/Schemas/" + userURN}, {200, "GET", "/scim/v2/Schemas/" + enterpriseURN}, {404, "GET", "/scim/v2/Schemas/urn:x"}, {404, "GET", "/scim/v2/ResourceTypes/Door"},
 		{403, "GET", "/scim/v2/Schemas?filter=id+pr"}, {405, "POST", "/scim/v2/Schemas"},

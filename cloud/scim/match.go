@@ -21,7 +21,7 @@ type term struct{ attr, value string }
 type plan struct {
 	terms []term
 	match predicate // nil: the terms say it all
-	meta  bool      // match looks at meta, which is no part of the stored document
+	made  bool      // match looks at meta or schemas, which are made, not stored
 }
 
 // plan takes a filter apart.
@@ -43,7 +43,7 @@ func (rt *resourceType) plan(e Expr) (plan, error) {
 		if whole {
 			return nil
 		}
-		f, err := rt.compile(e, &p.meta)
+		f, err := rt.compile(e, &p.made)
 		rest = append(rest, f)
 		return err
 	}
@@ -105,19 +105,19 @@ func (rt *resourceType) term(e Expr) (t term, whole bool) {
 	return term{}, false
 }
 
-// compile turns a filter into a predicate over documents. It sets meta where
-// the predicate looks at meta. An error says what cannot be asked.
-func (rt *resourceType) compile(e Expr, meta *bool) (predicate, error) {
+// compile turns a filter into a predicate over documents. It sets made where
+// the predicate looks at meta or schemas. An error says what cannot be asked.
+func (rt *resourceType) compile(e Expr, made *bool) (predicate, error) {
 	switch e := e.(type) {
 	case *Not:
-		x, err := rt.compile(e.X, meta)
+		x, err := rt.compile(e.X, made)
 		return func(doc map[string]any, id string) bool { return !x(doc, id) }, err
 	case *Logic:
-		x, err := rt.compile(e.X, meta)
+		x, err := rt.compile(e.X, made)
 		if err != nil {
 			return nil, err
 		}
-		y, err := rt.compile(e.Y, meta)
+		y, err := rt.compile(e.Y, made)
 		if e.And {
 			return func(doc map[string]any, id string) bool { return x(doc, id) && y(doc, id) }, err
 		}
@@ -126,12 +126,12 @@ func (rt *resourceType) compile(e Expr, meta *bool) (predicate, error) {
 	test := e.(*Test)
 	at := rt.resolve(test.Path.URN, test.Path.Name, test.Path.Sub)
 	switch {
-	case at.is("members"):
+	case at.is("members") && at.attr != nil:
 		return nil, fmt.Errorf("%s: members can be asked for by value eq alone, joined to the rest by \"and\"", test)
-	case at.is("password"), at.is("schemas"), at.is("groups"):
+	case at.is("password"), at.is("groups") && at.attr != nil:
 		return nil, fmt.Errorf("%s: %s cannot be filtered on", test, at.name)
-	case at.is("meta"):
-		*meta = true
+	case at.is("meta"), at.is("schemas"):
+		*made = true
 	case at.is("id"):
 		cmp, err := comparison(test, true, typeString)
 		return func(_ map[string]any, id string) bool { return cmp([]any{id}) }, err
@@ -272,6 +272,9 @@ func comparison(test *Test, isExact bool, typ string) (func([]any) bool, error) 
 	op, want := test.Op, test.Value
 	if typ == typeBoolean && op.ordered() {
 		return nil, fmt.Errorf("%s: a boolean has no order, want eq or ne", test)
+	}
+	if typ == typeBinary && (op == OpGt || op == OpGe || op == OpLt || op == OpLe) {
+		return nil, fmt.Errorf("%s: bytes have no order, want eq, ne, co, sw or ew", test)
 	}
 	one := func(v any) bool { return compare(op, v, want, isExact, typ) }
 	switch op {

@@ -44,11 +44,8 @@ type change struct {
 
 // changes reads the body of a PATCH.
 func (e *engine) changes(body map[string]any) ([]change, error) {
-	if e.strict {
-		list, _ := body[key(body, "schemas")].([]any)
-		if !slices.ContainsFunc(list, func(v any) bool { s, _ := v.(string); return strings.EqualFold(s, patchURN) }) {
-			return nil, invalidSyntax("schemas: want %s", patchURN)
-		}
+	if e.strict && !hasSchema(body, patchURN) {
+		return nil, invalidSyntax("schemas: want %s", patchURN)
 	}
 	k := key(body, "Operations")
 	ops, ok := body[k].([]any)
@@ -232,8 +229,9 @@ func (e *engine) at(out []change, c change, p Path, value any, named bool) ([]ch
 	case t.subA != nil && t.subA.Mutability == "readOnly" && named:
 		return nil, refuse(400, "mutability", "%s cannot be changed", c.path)
 	case c.op == opRemove && t.sub == "" && t.attr != nil && t.attr.Required,
-		// Nobody says what a person is who is neither active nor not.
-		c.op == opRemove && t.is("active"):
+		// It would lock the person out. Who means that says so; strictly, any
+		// attribute that is not required may go.
+		c.op == opRemove && t.is("active") && !e.strict:
 		return nil, refuse(400, "mutability", "%s cannot be removed", c.path)
 	}
 	if c.filter != nil {
@@ -683,11 +681,8 @@ func bare(m map[string]any) bool {
 // directory's to say. members are the ids of a group's members; hasMembers says
 // that the body names them, be it none.
 func (e *engine) document(body map[string]any) (doc map[string]any, members []string, hasMembers bool, err error) {
-	if e.strict {
-		list, _ := body[key(body, "schemas")].([]any)
-		if !slices.ContainsFunc(list, func(v any) bool { s, _ := v.(string); return strings.EqualFold(s, e.rt.core.ID) }) {
-			return nil, nil, false, invalidSyntax("schemas: want %s", e.rt.core.ID)
-		}
+	if e.strict && !hasSchema(body, e.rt.core.ID) {
+		return nil, nil, false, invalidSyntax("schemas: want %s", e.rt.core.ID)
 	}
 	changes, err := e.object(nil, change{op: opAdd}, body)
 	if err != nil {

@@ -125,6 +125,13 @@ func keep(from, to map[string]any, t target) {
 		return
 	}
 	switch v := v.(type) {
+	case *memberList:
+		if had, ok := to[k].(*memberList); ok {
+			v = had
+		}
+		if k, whole := to[k].(*memberList); !whole || k.only != nil {
+			to["members"] = v.keeping(t.sub)
+		}
 	case map[string]any:
 		sub := key(v, t.sub)
 		if _, ok := v[sub]; !ok {
@@ -174,6 +181,8 @@ func drop(m map[string]any, t target) {
 		return part
 	}
 	switch v := m[k].(type) {
+	case *memberList:
+		m[k] = v.without(t.sub)
 	case map[string]any:
 		m[k] = without(v)
 	case []any:

@@ -13,6 +13,10 @@ const (
 	listURN  = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 	patchURN = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 	errorURN = "urn:ietf:params:scim:api:messages:2.0:Error"
+
+	searchURN       = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
+	bulkRequestURN  = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
+	bulkResponseURN = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"
 )
 
 // attribute is one attribute of a schema, in the form of RFC 7643 §7.
@@ -110,7 +114,7 @@ func userType() *resourceType {
 		plural("emails", typeString, "", "work", "home", "other"),
 		plural("phoneNumbers", typeString, "", "work", "home", "mobile", "fax", "pager", "other"),
 		plural("ims", typeString, ""),
-		plural("photos", typeReference, "", "photo", "thumbnail"),
+		plural("photos", typeReference, "", "photo", "thumbnail").with(func(a *attribute) { a.SubAttributes[0].References = []string{"external"} }),
 		attr("addresses", typeComplex, "",
 			str("formatted", ""), str("streetAddress", ""), str("locality", ""), str("region", ""), str("postalCode", ""), str("country", ""),
 			str("type", "").with(func(a *attribute) { a.Canonical = []string{"work", "home", "other"} }), attr("primary", typeBoolean, "")).with(multi),

@@ -1,7 +1,6 @@
 package scim
 
 import (
-	"maps"
 	"net/http"
 
 	"latchkey/cloud"
@@ -12,7 +11,7 @@ func (c *call) users(seg []string) error {
 	if len(seg) == 0 {
 		switch c.r.Method {
 		case http.MethodGet, http.MethodHead:
-			return c.listUsers()
+			return c.listOf(c.h.user)
 		case http.MethodPost:
 			return c.createUser()
 		}
@@ -49,45 +48,6 @@ func (c *call) userVersion(id string) func() (int64, error) {
 		u, err := c.h.dir.User(c.ctx, c.caller, id)
 		return u.Version, err
 	}
-}
-
-func (c *call) listUsers() error {
-	plan, q, err := c.query(c.h.user)
-	if err != nil {
-		return err
-	}
-	start, count := q.Start, q.Count
-	if plan.meta { // the directory's own filter does not see meta
-		q.Start, q.Count = 1, -1
-	}
-	users, total, err := c.h.dir.Users(c.ctx, c.caller, q)
-	if err != nil {
-		return err
-	}
-	if plan.meta {
-		matching := users[:0]
-		for _, u := range users {
-			doc := maps.Clone(u.Attrs)
-			if doc == nil {
-				doc = map[string]any{}
-			}
-			doc["meta"] = meta(c.h.user.name, u.Created, u.Modified, c.location(c.h.user, u.ID), u.Version)
-			if plan.match(doc, u.ID) {
-				matching = append(matching, u)
-			}
-		}
-		total, users = len(matching), page(matching, start, count)
-	}
-	p := c.projection(c.h.user)
-	var out []any
-	for _, u := range users {
-		doc, err := c.userDoc(u, p)
-		if err != nil {
-			return err
-		}
-		out = append(out, p.apply(doc))
-	}
-	return c.list(out, total, start)
 }
 
 func (c *call) createUser() error {
