@@ -546,6 +546,34 @@ func TestSilentControllerIsNotEqual(t *testing.T) {
 	})
 }
 
+// TestTappedLineIsLabelled: nothing cures a line of readers that can be tapped
+// and played again, so each of them says so, whatever state it is in.
+func TestTappedLineIsLabelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(t)
+		labelled := func(when string) {
+			t.Helper()
+			s := g.driver.Status()
+			for _, r := range s.Readers {
+				if r.Secure || !strings.HasPrefix(r.Encryption, "not encrypted") {
+					t.Errorf("%s: reader %s: secure %v, %q", when, r.Name, r.Secure, r.Encryption)
+				}
+			}
+			if len(s.Readers) == 0 {
+				t.Errorf("%s: no readers", when)
+			}
+		}
+		labelled("before the start")
+		g.run(func() {
+			until(t, 10*time.Second, "online", func() bool { return g.driver.Status().Online })
+			labelled("online")
+			g.box.Mute(true)
+			until(t, 10*time.Second, "offline", func() bool { return !g.driver.Status().Online })
+			labelled("offline")
+		})
+	})
+}
+
 // swap puts another controller in place of the one that is there.
 func (g *gate) swap() {
 	c := g.switchOn()

@@ -67,7 +67,7 @@ const (
 	probeFirst    = 500 * time.Millisecond // from one probe of a dead PD to the next, doubling
 	probeMost     = 5 * time.Second
 	busyWait      = 100 * time.Millisecond
-	deadShare     = 20                     // dead PDs get one part in so many of the bus's time
+	deadShare     = 28                     // dead PDs get one part in so many of the bus's time: fewer than one poll in a hundred of the others waits for them
 	deadAhead     = 600 * time.Millisecond // of it they may take before they have saved it
 	refuseCRC     = 3                      // NAK 1 in a row, before a PD that never took a CRC is spoken to without
 	drainMost     = 256                    // replies that a PD may have kept; more come from somebody who shows cards now

@@ -1,0 +1,323 @@
+package osdp_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"latchkey/osdp"
+	"latchkey/osdp/osdptest"
+	"latchkey/wiegand"
+)
+
+// The attacks of the "Badge of Shame" talk (2023) and their kin, each against
+// the policy that a site has unless it asks for another. Each is tried between
+// two pseudo-terminals; those that live by numbers are tried in numbers too.
+
+// inClear are the codes that a panel may send without a channel.
+var inClear = []byte{osdp.CodeID, osdp.CodeCAP, osdp.CodeCHLNG, osdp.CodeSCRYPT}
+
+// TestSniffer (O1): whoever listens gets no card, no PIN and no key.
+func TestSniffer(t *testing.T) {
+	hostile(t, func(w world) {
+		t := w.t
+		c := secured(5)
+		pd := osdptest.NewPD(c)
+		s := newSite(w, &mitm{}, []osdp.PDConfig{panelOf(c)}, pd)
+		s.want(osdp.Online)
+		secrets := [][]byte{c.SCBK[:]}
+		rng := rand.New(rand.NewPCG(1, 1))
+		frames := 200_000
+		if raced {
+			frames = 20_000
+		}
+		for n := 0; n < w.times(50) || !w.real && s.heard() < frames; n++ {
+			card := make([]byte, 8)
+			binary.BigEndian.PutUint64(card, rng.Uint64())
+			b, err := wiegand.MakeBits(64, card)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pin := fmt.Sprintf("%010d", rng.Uint64N(1e10))
+			pd.Present(0, b)
+			pd.Key(pin)
+			if e := s.want(osdp.Card); !bytes.Equal(e.Data, card) {
+				t.Fatal("another card came")
+			}
+			if e := s.want(osdp.Keypad); e.Digits != pin {
+				t.Fatal("another PIN came")
+			}
+			text := fmt.Sprintf("door %d", rng.Uint64())
+			if err := s.line.Send(t.Context(), 5, osdp.OUT{{Action: osdp.OutputOn}}, osdp.TEXT{Mode: osdp.TextFor, Row: 1, Col: 1, Time: time.Second, Text: text}); err != nil {
+				t.Fatal(err)
+			}
+			if n < 50 {
+				secrets = append(secrets, card, []byte(pin), []byte(text))
+			}
+			if n < 3 {
+				key, err := osdp.NewKey(rand.NewChaCha8([32]byte{byte(n)}))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := s.line.SetKey(t.Context(), 5, key); err != nil {
+					t.Fatal(err)
+				}
+				secrets = append(secrets, key[:])
+			}
+			if !w.real {
+				time.Sleep(10 * time.Second)
+			}
+		}
+		var all []byte
+		heard := s.sniffed()
+		for _, f := range heard {
+			all = append(all, f.wire...)
+		}
+		for i, secret := range secrets {
+			if bytes.Contains(all, secret) {
+				t.Errorf("secret %d stands on the line", i)
+			}
+		}
+		if got := s.commands(); !bytes.Equal(got, inClear) {
+			t.Errorf("commands in the clear: % x, want % x", got, inClear)
+		}
+		t.Logf("%d frames, %d secrets looked for", len(heard), len(secrets))
+	})
+}
+
+// TestDowngrade (O2): somebody strikes encryption out of what the PD says that
+// it can do, or refuses it in the PD's name. The panel takes no line without
+// it, and tells.
+func TestDowngrade(t *testing.T) {
+	strike := func(s sniffed) []byte {
+		if s.Code != osdp.CodePDCAP || s.SCBType != 0 {
+			return s.wire
+		}
+		caps := osdp.ParseReply(s.Code, bytes.Clone(s.Data)).(osdp.PDCAP)
+		caps = slices.DeleteFunc(caps, func(c osdp.Capability) bool { return c.Function == osdp.CapSecurity })
+		f := forged(s.Frame, caps)
+		return wireOf(f)
+	}
+	hostile(t, func(w world) {
+		t := w.t
+		for n := range w.times(100) {
+			refuse := n%2 == 1
+			c := secured(5)
+			m := &mitm{}
+			m.does(func(s sniffed) [][]byte {
+				if refuse && s.toPD && s.Code == osdp.CodeCHLNG {
+					m.say(false, wireOf(forged(s.Frame, osdp.NAK{Reason: osdp.NAKBlock})))
+					return nil
+				}
+				return [][]byte{strike(s)}
+			})
+			began := time.Now()
+			s := newSite(w, m, []osdp.PDConfig{panelOf(c)}, osdptest.NewPD(c))
+			if refuse {
+				if e := s.want(osdp.Untrusted, osdp.Online); e.Trouble != osdp.NoChannel {
+					t.Errorf("try %d: trouble %v", n, e.Trouble)
+				}
+			} else {
+				s.want(osdp.Altered)
+				s.want(osdp.Online)
+			}
+			if took := time.Since(began); took > 5*time.Second && !w.real {
+				t.Errorf("try %d: alarm after %v", n, took)
+			}
+			if refuse {
+				s.never(time.Minute, osdp.Online, osdp.Card)
+			}
+			if p := s.line.Stats()[0]; p.Online != p.Secure || p.Online == refuse {
+				t.Errorf("try %d: online %v, secure %v", n, p.Online, p.Secure)
+			}
+			for _, c := range s.commands() {
+				if !slices.Contains(inClear, c) {
+					t.Errorf("try %d: command 0x%02x in the clear", n, c)
+				}
+			}
+			s.close()
+		}
+	})
+}
+
+// beggar lets l answer in the PD's place, as a PD that has no key and waits for
+// one: it refuses every other.
+func (s *site) beggar(l *lock) {
+	l.install = true
+	var last, answer []byte
+	s.poses(func(f osdp.Frame) []byte {
+		wire := wireOf(f)
+		if !bytes.Equal(wire, last) {
+			last, answer = wire, wireOf(l.answer(f))
+			if l.key == (osdp.Key{}) && f.SCBType == osdp.SCS11 && !osdp.AsksDefault(f) {
+				answer = wireOf(forged(f, osdp.NAK{Reason: osdp.NAKBlock}))
+			}
+		}
+		return answer
+	})
+}
+
+// TestBeggar (O3): a PD that says it has no key gets one in the window that an
+// operator opens for it, once, and never else.
+func TestBeggar(t *testing.T) {
+	hostile(t, func(w world) {
+		t := w.t
+		l := newLock(t, osdp.Key{})
+		l.caps = append(l.caps, osdp.Capability{Function: osdp.CapSecurity, Compliance: 1, Number: 1})
+		s := newSite(w, &mitm{keep: 1000}, []osdp.PDConfig{{Addr: 5, Keys: osdp.Keys{Current: &keyA}}})
+		s.beggar(l)
+		if e := s.want(osdp.Untrusted, osdp.Online, osdp.Secured); e.Trouble != osdp.NoChannel {
+			t.Errorf("trouble %v", e.Trouble)
+		}
+		s.never(24*time.Hour, osdp.Secured, osdp.Online)
+		if len(l.keys) > 0 {
+			t.Fatal("it got a key")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		if err := s.line.Install(ctx, 5, keyB); err != nil {
+			t.Fatal(err)
+		}
+		s.want(osdp.Online)
+		s.mu.Lock()
+		l.key, l.session = osdp.Key{}, nil // and now it has none again
+		s.mu.Unlock()
+		s.want(osdp.Untrusted)
+		s.never(24*time.Hour, osdp.Secured, osdp.Online)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if len(l.keys) != 1 {
+			t.Errorf("it got %d keys", len(l.keys))
+		}
+	})
+}
+
+// TestBeggarInNumbers asks 10 000 times outside any window, and beside that of
+// another PD. A window closes by its time too.
+func TestBeggarInNumbers(t *testing.T) {
+	l := newLock(t, osdp.Key{})
+	l.install = true
+	k := newKeyed(t, l, osdp.PDConfig{Addr: 5, Keys: osdp.Keys{Current: &keyA}})
+	for asked := 0; asked < 10_000; {
+		f := k.nextAny()
+		r := l.answer(f)
+		if f.SCBType == osdp.SCS11 {
+			if osdp.AsksDefault(f) {
+				t.Fatal("asked for SCBK-D without an operator")
+			}
+			// NAK, the default key's selector, and a wrong cryptogram in turn.
+			switch asked++; asked % 3 {
+			case 0:
+				r = l.onWire(forged(f, osdp.NAK{Reason: osdp.NAKBlock}))
+			case 1:
+				r.SCBData = []byte{0}
+				r = l.onWire(r)
+			}
+		}
+		k.now = k.now.Add(3 * time.Millisecond)
+		k.bus.Answer(k.now, r)
+	}
+	if len(l.keys) > 0 {
+		t.Error("it got a key")
+	}
+
+	// In its window it does not answer; after it, it begs.
+	var result error
+	if err := k.bus.Install(k.now, 5, keyB, k.now.Add(time.Minute), func(err error) { result = err }); err != nil {
+		t.Fatal(err)
+	}
+	for end := k.now.Add(time.Minute); k.now.Before(end); {
+		k.nextAny()
+		k.silence()
+	}
+	k.until(osdp.Kind(99), time.Hour)
+	if !errors.Is(result, osdp.ErrInstall) || len(l.keys) > 0 {
+		t.Errorf("after its window: %v, %d keys", result, len(l.keys))
+	}
+
+	// Two beg, one may have a key.
+	other := newLock(t, osdp.Key{})
+	other.install = true
+	h := newHandOf(t, osdp.Options{}, osdp.PDConfig{Addr: 5}, osdp.PDConfig{Addr: 6})
+	if err := h.bus.Install(h.now, 6, keyA, h.now.Add(time.Minute), func(err error) { result = err }); err != nil {
+		t.Fatal(err)
+	}
+	for end := h.now.Add(time.Hour); h.now.Before(end); {
+		f := h.nextAny()
+		h.now = h.now.Add(3 * time.Millisecond)
+		if f.Addr == 5 {
+			h.bus.Answer(h.now, l.answer(f))
+		} else {
+			h.bus.Answer(h.now, other.answer(f))
+		}
+	}
+	if result != nil || len(other.keys) != 1 || len(l.keys) != 0 {
+		t.Errorf("installed: %v, %d keys; its neighbour got %d", result, len(other.keys), len(l.keys))
+	}
+}
+
+// TestWeakKeysGoNowhere (O4): the keys that anybody tries first are refused when
+// a line is set up and whenever one is to be set.
+func TestWeakKeysGoNowhere(t *testing.T) {
+	weak := []osdp.Key{osdp.DefaultKey()}
+	for first := range 256 {
+		for step := -1; step <= 1; step++ {
+			var k osdp.Key
+			for i := range k {
+				k[i] = byte(first + i*step)
+			}
+			weak = append(weak, k)
+		}
+	}
+	k := newKeyed(t, newLock(t, keyA), osdp.PDConfig{Addr: 5, Keys: osdp.Keys{Current: &keyA}})
+	k.want(osdp.Online, time.Second)
+	never := func(error) { t.Error("under way") }
+	for _, key := range weak {
+		for name, err := range map[string]error{
+			"current":          osdp.CheckPDs([]osdp.PDConfig{{Keys: osdp.Keys{Current: &key}}}),
+			"pending":          osdp.CheckPDs([]osdp.PDConfig{{Keys: osdp.Keys{Pending: &key}}}),
+			"SetKey":           k.bus.SetKey(k.now, 5, key, never),
+			"Install":          k.bus.Install(k.now, 5, key, k.now.Add(time.Minute), never),
+			"UseKeys":          k.bus.UseKeys(k.now, 5, osdp.Keys{Current: &key}),
+			"UseKeys, pending": k.bus.UseKeys(k.now, 5, osdp.Keys{Current: &keyA, Pending: &key}),
+		} {
+			if !errors.Is(err, osdp.ErrWeakKey) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	if len(weak) != 769 || !k.stats().Online {
+		t.Errorf("%d keys; online %v", len(weak), k.stats().Online)
+	}
+}
+
+// TestBrokenReader (O5): somebody breaks the reader and hangs another there that
+// waits for a key, or makes the panel believe that the session is lost. No key
+// goes out.
+func TestBrokenReader(t *testing.T) {
+	hostile(t, func(w world) {
+		t := w.t
+		c := secured(5)
+		s := newSite(w, &mitm{keep: 5000}, []osdp.PDConfig{panelOf(c)}, osdptest.NewPD(c))
+		s.want(osdp.Online)
+		l := newLock(t, osdp.Key{})
+		l.id = osdp.PDID{Serial: 1005} // it even calls itself the same
+		s.beggar(l)
+		s.want(osdp.Untrusted, osdp.Secured, osdp.Card)
+		s.never(24*time.Hour, osdp.Secured, osdp.Online, osdp.Card)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if len(l.keys) > 0 || l.def {
+			t.Errorf("%d keys; SCBK-D asked for: %v", len(l.keys), l.def)
+		}
+		if slices.ContainsFunc(s.seen, func(f sniffed) bool { return f.Code == osdp.CodeKEYSET }) {
+			t.Error("KEYSET is on the line")
+		}
+	})
+}

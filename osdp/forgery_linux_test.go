@@ -1,0 +1,266 @@
+package osdp_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"latchkey/osdp"
+	"latchkey/osdp/osdptest"
+)
+
+// TestForger (O6): somebody answers before the PD does, with MACs that he
+// guesses. It ends in an alarm.
+func TestForger(t *testing.T) {
+	hostile(t, func(w world) {
+		t := w.t
+		c := secured(5)
+		pd := osdptest.NewPD(c)
+		m := &mitm{keep: 100}
+		s := newSite(w, m, []osdp.PDConfig{panelOf(c)}, pd)
+		s.want(osdp.Online)
+		rng := rand.New(rand.NewPCG(3, 3))
+		m.does(func(f sniffed) [][]byte {
+			if f.toPD && f.SCBType >= osdp.SCS15 {
+				m.say(false, wireOf(guess(f.Frame, rng)))
+			}
+			return [][]byte{f.wire}
+		})
+		if e := s.want(osdp.Untrusted, osdp.Card, osdp.Malformed); e.Trouble != osdp.Forged {
+			t.Errorf("trouble %v", e.Trouble)
+		}
+		s.never(time.Hour, osdp.Card, osdp.Malformed)
+	})
+}
+
+// guess is a sealed card as somebody makes it who has no key.
+func guess(f osdp.Frame, rng *rand.Rand) osdp.Frame {
+	g := osdp.Frame{Addr: f.Addr, Reply: true, Seq: f.Seq, SCBType: osdp.SCS16, Code: osdp.CodeACK}
+	binary.LittleEndian.PutUint32(g.MAC[:], rng.Uint32())
+	if rng.IntN(2) == 0 {
+		g.SCBType, g.Code, g.Data = osdp.SCS18, osdp.CodeRAW, make([]byte, 16)
+		for i := range g.Data {
+			g.Data[i] = byte(rng.Uint32())
+		}
+	}
+	return g
+}
+
+// TestForgerInNumbers puts a million guesses onto the line, as fast as it is. It
+// takes none, and looks at one a second at the most.
+func TestForgerInNumbers(t *testing.T) {
+	frames := 1_000_000
+	if raced {
+		frames = 100_000
+	}
+	l := newLock(t, keyA)
+	k := newKeyed(t, l, osdp.PDConfig{Addr: 5, Keys: osdp.Keys{Current: &keyA}})
+	k.want(osdp.Online, time.Second)
+	rng := rand.New(rand.NewPCG(4, 4))
+	start, tenth, was := k.now, k.now, k.stats().MACErrors
+	took := func(evs []osdp.Event, done bool) {
+		alarm := slices.ContainsFunc(evs, func(e osdp.Event) bool { return e.Kind == osdp.Untrusted && e.Trouble == osdp.Forged })
+		if done && !alarm && k.stats().Online || slices.ContainsFunc(evs, func(e osdp.Event) bool { return e.Kind == osdp.Card }) {
+			t.Fatalf("a guess was taken: %v", evs)
+		}
+	}
+	for n := 0; n < frames; {
+		f := k.nextAny()
+		for range 12 { // what 200 ms at 9600 baud hold
+			n++
+			k.now = k.now.Add(15600 * time.Microsecond)
+			evs, done := k.bus.Answer(k.now, l.onWire(guess(f, rng)))
+			if took(evs, done); done {
+				break
+			}
+		}
+		k.bus.Answer(k.now, l.answer(f))
+		if k.now.Sub(tenth) >= 10*time.Minute {
+			if guesses := k.stats().MACErrors - was; guesses > 600 {
+				t.Fatalf("%d guesses in ten minutes", guesses)
+			}
+			tenth, was = k.now, k.stats().MACErrors
+		}
+	}
+	s := k.stats()
+	rate := float64(s.MACErrors) / k.now.Sub(start).Seconds()
+	t.Logf("%d guesses sent in %v, %d looked at, %.3f a second, 0 taken", frames, k.now.Sub(start).Round(time.Second), s.MACErrors, rate)
+	if rate > 1 || s.MACErrors < 100 {
+		t.Errorf("%d guesses looked at, %.2f a second", s.MACErrors, rate)
+	}
+}
+
+// TestNullCipher (O7): data under SCS_15 and SCS_16, which only authenticate, is
+// no card: not of a PD that has the key, and not with the block changed on its
+// way. Nor does the panel ever send data so.
+func TestNullCipher(t *testing.T) {
+	raw := osdp.RAW{Bits: 26, Data: []byte{1, 2, 3, 0x40}}
+	hostile(t, func(w world) {
+		t := w.t
+		l := newLock(t, keyA)
+		s := newSite(w, &mitm{keep: 1000}, []osdp.PDConfig{{Addr: 5, Keys: osdp.Keys{Current: &keyA}}})
+		sent := 0
+		var last, answer []byte
+		s.poses(func(f osdp.Frame) []byte {
+			if wire := wireOf(f); !bytes.Equal(wire, last) {
+				last = wire
+				if f.SCBType >= osdp.SCS15 && f.Code == osdp.CodePOLL && f.Seq != 0 && l.session != nil {
+					if _, err := l.session.Open(f); err == nil {
+						sent++
+						data, _ := raw.AppendData(nil)
+						answer = l.session.SealClear(osdp.Frame{Addr: f.Addr, Reply: true, Seq: f.Seq, Code: osdp.CodeRAW, Data: data})
+						return answer
+					}
+				}
+				answer = wireOf(l.answer(f))
+			}
+			return answer
+		})
+		s.want(osdp.Secured)
+		s.never(10*time.Minute, osdp.Card)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if sent == 0 || s.line.Stats()[0].ClearData == 0 {
+			t.Errorf("%d cards were sent so", sent)
+		}
+		for _, f := range s.seen {
+			if f.toPD && f.SCBType == osdp.SCS15 && len(f.Data) > 0 {
+				t.Errorf("the panel sent %v so", f.Frame)
+			}
+		}
+	})
+	hostile(t, func(w world) { // the block is changed on its way
+		t := w.t
+		c := secured(5)
+		pd := osdptest.NewPD(c)
+		m := &mitm{keep: 100}
+		s := newSite(w, m, []osdp.PDConfig{panelOf(c)}, pd)
+		s.want(osdp.Online)
+		changed := 0
+		m.does(func(f sniffed) [][]byte {
+			if f.SCBType == osdp.SCS18 {
+				changed++
+				g := f.Frame
+				g.SCBType, g.Code = osdp.SCS16, osdp.CodeRAW
+				g.Data, _ = raw.AppendData(nil)
+				return [][]byte{wireOf(g)}
+			}
+			return [][]byte{f.wire}
+		})
+		for range w.times(5) {
+			pd.Present(0, card)
+			s.never(2*time.Second, osdp.Card)
+		}
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if changed == 0 {
+			t.Error("nothing was changed")
+		}
+	})
+}
+
+// TestInterleaved (O8): clear frames in the PD's name inside a session are not
+// believed; what the PD itself says still is, once.
+func TestInterleaved(t *testing.T) {
+	hostile(t, func(w world) {
+		t := w.t
+		c := secured(5)
+		pd := osdptest.NewPD(c)
+		m := &mitm{keep: 100}
+		s := newSite(w, m, []osdp.PDConfig{panelOf(c)}, pd)
+		s.want(osdp.ReaderStatus)
+		lies := []osdp.Reply{
+			osdp.RAW{Bits: 26, Data: []byte{9, 9, 9, 0x40}}, osdp.KEYPAD{Keys: []byte("1234")}, osdp.FMT{Chars: []byte("99")},
+			osdp.ACK{}, osdp.LSTATR{Tamper: 1}, osdp.ISTATR{1, 1}, osdp.OSTATR{1}, osdp.RSTATR{2}, osdp.PDID{}, osdp.COM{Addr: 9}, osdp.XRD{},
+		}
+		began, n := time.Now(), 0
+		m.does(func(f sniffed) [][]byte {
+			if f.toPD && f.SCBType >= osdp.SCS15 {
+				m.say(false, wireOf(forged(f.Frame, lies[n%len(lies)])))
+				n++
+			}
+			return [][]byte{f.wire}
+		})
+		for range w.times(500) {
+			pd.Present(0, card)
+			if e := s.want(osdp.Card, osdp.CardText, osdp.Keypad); !slices.Equal(e.Data, card.Bytes()) {
+				t.Fatalf("a card of %d bits in his name was taken", e.Bits)
+			}
+		}
+		s.never(time.Minute, osdp.Card, osdp.CardText, osdp.Keypad)
+		if p := s.line.Stats()[0]; p.ClearReplies < uint64(w.times(len(lies))) || p.Addr != 5 {
+			t.Errorf("%d clear replies, address %d", p.ClearReplies, p.Addr)
+		} else if !w.real && (p.Handshakes != 1 || !p.Since.Before(began)) { // a busy machine may lose the PD
+			t.Errorf("%d handshakes, online since %v", p.Handshakes, p.Since)
+		}
+	})
+}
+
+// TestWrongKey (O9): a PD with another key stays out, and we hear of it. The
+// panel falls back to nothing.
+func TestWrongKey(t *testing.T) {
+	hostile(t, func(w world) {
+		t := w.t
+		c := secured(5)
+		p := panelOf(c)
+		p.Keys.Current = &keyB
+		c.InstallMode, c.RequireSecure = true, false // it would take anything
+		s := newSite(w, &mitm{}, []osdp.PDConfig{p}, osdptest.NewPD(c))
+		if e := s.want(osdp.Untrusted, osdp.Online, osdp.Secured); e.Trouble != osdp.WrongKey {
+			t.Errorf("trouble %v", e.Trouble)
+		}
+		s.never(24*time.Hour, osdp.Online, osdp.Secured)
+		if err := s.line.Send(t.Context(), 5, osdp.OUT{{Action: osdp.OutputOn}}); !errors.Is(err, osdp.ErrOffline) {
+			t.Errorf("Send: %v", err)
+		}
+		if got, want := s.commands(), []byte{osdp.CodeID, osdp.CodeCAP, osdp.CodeCHLNG}; !bytes.Equal(got, want) {
+			t.Errorf("commands in the clear: % x, want % x", got, want)
+		}
+		for _, f := range s.sniffed() {
+			if f.SCBType == osdp.SCS11 && osdp.AsksDefault(f.Frame) {
+				t.Fatal("SCBK-D was tried")
+			}
+		}
+	})
+}
+
+// TestSwappedReader (O10): another device answers, which even has the key. It is
+// told of, and gets nothing: no command, no file, no key.
+func TestSwappedReader(t *testing.T) {
+	hostile(t, func(w world) {
+		t := w.t
+		for _, clear := range []bool{false, true} {
+			c := secured(5)
+			p := panelOf(c)
+			if clear {
+				c.SCBK, c.RequireSecure, p = nil, false, osdp.PDConfig{Addr: 5, Security: osdp.AllowClear}
+			}
+			p.Identity = &osdp.Identity{Serial: 4711} // who was there before
+			pd := osdptest.NewPD(c)
+			s := newSite(w, &mitm{}, []osdp.PDConfig{p}, pd)
+			if e := s.want(osdp.Untrusted, osdp.Online); e.Trouble != osdp.Swapped {
+				t.Errorf("trouble %v", e.Trouble)
+			}
+			for name, err := range map[string]error{
+				"Send":     s.line.Send(t.Context(), 5, osdp.OUT{{Action: osdp.OutputOn}}),
+				"SendFile": s.line.SendFile(t.Context(), 5, osdp.File{Type: osdp.FilePrivate, Content: []byte("cards"), Credentials: true}, nil),
+				"SetKey":   s.line.SetKey(t.Context(), 5, keyB),
+			} {
+				if !errors.Is(err, osdp.ErrOffline) {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			pd.Present(0, card)
+			s.never(24*time.Hour, osdp.Online, osdp.Card)
+			for _, f := range s.sniffed() {
+				if ok := f.SCBType == osdp.SCS11 || f.SCBType == osdp.SCS13 || f.Code == osdp.CodeID || f.Code == osdp.CodeCAP; f.toPD && !ok {
+					t.Fatalf("it got %v", f.Frame)
+				}
+			}
+		}
+	})
+}
