@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -169,7 +170,7 @@ func maskNumber(raw string) string {
 // credential is c as a site holds it.
 func (c Card) credential() access.Credential {
 	return access.Credential{
-		ID: c.ID, Person: c.Person, Technology: access.TechCard,
+		ID: c.ID, Person: c.Person, Technology: cmp.Or(c.Technology, access.TechCard),
 		Format: c.Format, Bits: c.Bits, Facility: c.Facility, Number: c.Number,
 		BadgeType: c.BadgeType, Status: c.Status, ValidFrom: c.ValidFrom, ValidUntil: c.ValidUntil,
 	}

@@ -72,7 +72,7 @@ func (w *work) directoryCard(p *PersonRow, lenient bool) error {
 	}
 	card := Card{
 		ID: w.s.newID(w.now), Org: w.org.ID, Person: p.ID, Origin: OriginDirectory,
-		Status: access.CredentialActive, BadgeType: badge.ID, Format: n.Format, Bits: n.Bits,
+		Technology: access.TechCard, Status: access.CredentialActive, BadgeType: badge.ID, Format: n.Format, Bits: n.Bits,
 		Facility: n.Facility, Number: n.Number, Shared: badge.Shared, Created: w.now,
 	}
 	w.note("card "+card.ID, nil, mask(card))
@@ -108,7 +108,10 @@ func (w *work) noNumber(p *PersonRow, cards []Card) error {
 
 func (w *work) dropCards(cards []Card) error {
 	for _, c := range cards {
-		w.note("card "+c.ID, mask(c), nil)
+		w.note(c.noun()+" "+c.ID, mask(c), nil)
+		if c.Origin == OriginRule && c.Status != access.CredentialPending {
+			w.freed[c.Technology]++
+		}
 		if err := w.tx.DeleteCard(w.org.ID, c.ID); err != nil {
 			return err
 		}
@@ -153,6 +156,8 @@ func (w *work) resolve(p *PersonRow, raw string) (badge BadgeType, n number, lin
 	}
 	for _, c := range holders {
 		switch {
+		case c.Origin == OriginRule:
+			reason = "is a mobile key's"
 		case c.Person == p.ID:
 			linked = linked || c.Origin == OriginManual
 		case !c.Shared || !badge.Shared:
@@ -175,4 +180,12 @@ func masked(c Card) Card {
 }
 
 // noun is what people call c.
-func (c Card) noun() string { return "card" }
+func (c Card) noun() string {
+	switch c.Technology {
+	case access.TechBLE:
+		return "Bluetooth key"
+	case access.TechWallet:
+		return "Wallet pass"
+	}
+	return "card"
+}

@@ -119,6 +119,9 @@ func (w *work) carryOut(p *plan) error {
 		}
 	}
 	w.backlog = len(p.later) > 0
+	if err := w.putKeys(p); err != nil {
+		return err
+	}
 	sites := map[string]bool{}
 	for site := range p.units {
 		sites[site] = true

@@ -271,7 +271,7 @@ func (s *Service) AddCard(ctx context.Context, by Actor, org, person string, n N
 			}
 		}
 		card = Card{
-			ID: s.newID(w.now), Org: org, Person: person, Origin: OriginManual, Status: access.CredentialActive,
+			ID: s.newID(w.now), Org: org, Person: person, Origin: OriginManual, Technology: access.TechCard, Status: access.CredentialActive,
 			BadgeType: badge.ID, Format: num.Format, Bits: num.Bits, Facility: num.Facility, Number: num.Number,
 			Shared: badge.Shared, ValidFrom: n.ValidFrom, ValidUntil: n.ValidUntil, Created: w.now,
 		}
@@ -314,6 +314,9 @@ func (s *Service) PatchCard(ctx context.Context, by Actor, org, id string, p Car
 		if card, err = w.tx.Card(org, id); err != nil {
 			return err
 		}
+		if card.Status == access.CredentialPending {
+			return invalid("status", "the %s waits for a number", card.noun())
+		}
 		if p.Status != nil && *p.Status != access.CredentialActive && *p.Status != access.CredentialSuspended {
 			return invalid("status", "want active or suspended")
 		}
@@ -344,7 +347,7 @@ func (s *Service) DeleteCard(ctx context.Context, by Actor, org, id string) erro
 		if err := w.dropCards([]Card{card}); err != nil {
 			return err
 		}
-		w.people[card.Person] = true
+		w.people[card.Person] = true // a mobile key comes back with another number
 		row, err := w.tx.Person(org, card.Person)
 		if errors.Is(err, ErrNotFound) {
 			return nil

@@ -19,6 +19,9 @@ type plan struct {
 	pins     []Pin
 	unpins   []Pin
 	roles    []string // people whose role at some site changes
+
+	issued, dropped []Card   // mobile keys
+	numbers, trial  *numbers // nil until one is needed
 }
 
 // plan works out how the sites are to follow what the transaction did. The
@@ -95,13 +98,9 @@ func (w *work) refresh(p *plan, views []*siteView, ids []string, pinning map[str
 			return err
 		}
 		for _, id := range chunk {
-			later := false
-			for _, v := range views {
-				late, err := w.follow(p, v, id, people[id], have[place{v.ID, id}], bulk, pinning[v.ID])
-				if err != nil {
-					return err
-				}
-				later = later || late
+			later, err := w.refreshPerson(p, views, id, people[id], have, bulk, pinning)
+			if err != nil {
+				return err
 			}
 			if later {
 				p.later = append(p.later, id)
@@ -109,6 +108,28 @@ func (w *work) refresh(p *plan, views []*siteView, ids []string, pinning map[str
 		}
 	}
 	return nil
+}
+
+// refreshPerson is refresh for the person id, who is who, or nil for somebody
+// who is gone. It says whether a gain is left for later, as it is in bulk.
+func (w *work) refreshPerson(p *plan, views []*siteView, id string, who *personView, have map[place]map[access.Ref][]byte, bulk bool, pinning map[string]bool) (later bool, err error) {
+	given := map[string]Outcome{}
+	if who != nil {
+		for _, v := range views {
+			given[v.ID] = w.settled(p, v, who, pinning[v.ID])
+		}
+		if later, err = w.keys(p, who, given, bulk); err != nil {
+			return false, err
+		}
+	}
+	for _, v := range views {
+		late, err := w.follow(p, v, id, who, given[v.ID], have[place{v.ID, id}], bulk)
+		if err != nil {
+			return false, err
+		}
+		later = later || late
+	}
+	return later, nil
 }
 
 // A place is one person at one site.
@@ -132,13 +153,12 @@ func (w *work) held(people []string) (map[place]map[access.Ref][]byte, error) {
 }
 
 // follow adds what changes at v about the person id, who is who, or nil for
-// somebody who is gone; have is what v was told. It says whether a gain is left
-// for later, as it is in bulk.
-func (w *work) follow(p *plan, v *siteView, id string, who *personView, have map[access.Ref][]byte, bulk, pin bool) (later bool, err error) {
+// somebody who is gone; o is what v gives, and have is what v was told. It says
+// whether a gain is left for later.
+func (w *work) follow(p *plan, v *siteView, id string, who *personView, o Outcome, have map[access.Ref][]byte, bulk bool) (later bool, err error) {
 	var want []access.Record
 	pe := PersonEffect{ID: id}
 	if who != nil {
-		o := w.settled(p, v, who, pin)
 		want = desired(v, who, o)
 		pe.Name = who.Name
 		if was := who.Outcome[v.ID]; was.Role != o.Role {

@@ -12,6 +12,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"latchkey/access"
 	"latchkey/cloud"
 )
 
@@ -159,6 +160,7 @@ func TestLogFoldsToDesiredState(t *testing.T) {
 			},
 			"rule": func(t *rapid.T) {
 				r := cloud.Rule{ID: "employees", Enabled: rapid.Bool().Draw(t, "enabled"), Groups: []string{rapid.SampledFrom([]string{"staff", "vip"}).Draw(t, "group")}}
+				r.Mobile = cloud.Mobile{BLE: rapid.Bool().Draw(t, "ble"), Wallet: w.wallet}
 				if rapid.Bool().Draw(t, "condition") {
 					r.Conditions = []cloud.Condition{{Group: groupName.Draw(t, "group")}}
 				}
@@ -197,6 +199,9 @@ func TestLogFoldsToDesiredState(t *testing.T) {
 			},
 			"pilot": func(t *rapid.T) {
 				p := cloud.Property{ID: site.Draw(t, "site")}
+				if st, err := w.svc.Property(w.ctx, "acme", p.ID); err == nil {
+					p.Wallet = st.Wallet
+				}
 				if rapid.Bool().Draw(t, "pilot") {
 					p.Pilot = []string{groupName.Draw(t, "group")}
 				}
@@ -211,6 +216,24 @@ func TestLogFoldsToDesiredState(t *testing.T) {
 				g := cloud.AccessGroup{ID: "vip", Grants: []cloud.DoorAccess{{Door: rapid.SampledFrom([]string{"front", "keys"}).Draw(t, "door")}}}
 				_, err := w.svc.PutAccessGroup(w.ctx, admin, "acme", "south", g)
 				check(err)
+			},
+			"pool": func(t *rapid.T) {
+				tech := rapid.SampledFrom([]string{access.TechBLE, access.TechWallet}).Draw(t, "technology")
+				if rapid.IntRange(0, 3).Draw(t, "delete") == 0 {
+					check(w.svc.DeletePool(w.ctx, admin, "acme", tech))
+					return
+				}
+				first := rapid.Uint64Range(100, 104).Draw(t, "first") // some are cards'
+				_, err := w.svc.PutPool(w.ctx, admin, "acme", cloud.Pool{Technology: tech, Format: "H10302", First: first, Last: first + 2})
+				check(err)
+			},
+			"wallet": func(t *rapid.T) {
+				w.wallet = rapid.Bool().Draw(t, "wallet")
+				_, err := w.svc.PutProperty(w.ctx, admin, "acme", cloud.Property{ID: "north", Wallet: w.wallet})
+				check(err)
+				st, err := w.svc.Property(w.ctx, "acme", "north")
+				w.ok(err)
+				w.wallet = st.Wallet // it may be held
 			},
 			"confirm": func(t *rapid.T) {
 				holds, err := w.svc.Holds(w.ctx, "acme", true)

@@ -143,7 +143,9 @@ func desired(v *siteView, p *personView, o Outcome) []access.Record {
 		}
 	}
 	for _, c := range p.Cards {
-		records = append(records, c.credential())
+		if c.Origin != OriginRule || v.gives(o, c.Technology) {
+			records = append(records, c.credential())
+		}
 	}
 	return records
 }

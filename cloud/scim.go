@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"latchkey/access"
 )
 
 // A Caller is a directory that showed its token.
@@ -560,7 +562,10 @@ func (w *work) deletePerson(row PersonRow) error {
 		return err
 	}
 	for _, c := range cards {
-		w.note("card "+c.ID, mask(c), nil)
+		w.note(c.noun()+" "+c.ID, mask(c), nil)
+		if c.Origin == OriginRule && c.Status != access.CredentialPending {
+			w.freed[c.Technology]++
+		}
 	}
 	pins, err := w.tx.Pins([]string{row.ID})
 	if err != nil {

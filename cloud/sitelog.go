@@ -147,6 +147,9 @@ func narrowing(old []byte, next access.Record, grants []access.Grant) ([]access.
 		return nil, err
 	case access.Credential:
 		was, err := read[access.Credential](old)
+		if was.Status == access.CredentialPending { // it has no number that anything could know
+			return nil, err
+		}
 		if was.Status == access.CredentialActive && next.Status != access.CredentialActive ||
 			was.Person != next.Person || was.Bits != next.Bits ||
 			next.ValidFrom > was.ValidFrom || next.ValidUntil != 0 && (was.ValidUntil == 0 || next.ValidUntil < was.ValidUntil) {

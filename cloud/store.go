@@ -73,8 +73,16 @@ type Tx interface {
 	Card(org, id string) (Card, error)
 	Cards(people []string) ([]Card, error)                  // by id
 	CardsByBits(org string, b wiegand.Bits) ([]Card, error) // by id
-	PutCard(Card) error
+	PutCard(Card) error                                     // of one that is there, person, origin, technology and age stay
 	DeleteCard(org, id string) error
+
+	Pools(org string) ([]Pool, error) // by technology
+	PutPool(org string, p Pool) error
+	DeletePool(org, technology string) error
+	// CountKeys counts the mobile keys of a technology, and those of them that
+	// are pending; PendingKeys are the people whose are.
+	CountKeys(org, technology string) (keys, pending int, err error)
+	PendingKeys(org, technology string, limit int) ([]string, error)
 
 	ManualMembers(people []string) ([]ManualMember, error)
 	PutManualMember(ManualMember) error

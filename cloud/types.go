@@ -174,16 +174,19 @@ type Rule struct {
 const (
 	OriginDirectory = "directory"
 	OriginManual    = "manual"
+	OriginRule      = "rule" // a mobile key
 )
 
-// A Card is a keycard of one person. It never prints its number.
+// A Card is a keycard or a mobile key of one person. It never prints its
+// number.
 type Card struct {
 	ID         string       `json:"id"`
 	Org        string       `json:"-"`
 	Person     string       `json:"person"`
-	Origin     string       `json:"origin"` // OriginDirectory or OriginManual
-	Status     string       `json:"status"` // access.CredentialActive or access.CredentialSuspended
-	BadgeType  string       `json:"badge_type"`
+	Origin     string       `json:"origin"`               // OriginDirectory, OriginManual or OriginRule
+	Technology string       `json:"technology,omitempty"` // access.TechCard, access.TechBLE or access.TechWallet
+	Status     string       `json:"status"`               // access.CredentialActive, access.CredentialSuspended or, of mobile keys, access.CredentialPending
+	BadgeType  string       `json:"badge_type,omitempty"`
 	Format     string       `json:"format,omitempty"`
 	Bits       wiegand.Bits `json:"-"`
 	Facility   uint64       `json:"-"`

@@ -47,6 +47,7 @@ type work struct {
 	everyone map[string]bool // sites at which everyone's is
 	own      map[string]bool // sites whose doors, groups, grants, schedules changed
 	holds    map[string]bool // whose people changed
+	freed    map[string]int  // numbers of mobile keys that went with their people, by technology
 	roles    map[string]bool // people whose sessions at the admin page end
 	backlog  bool            // gains were left for the background
 	appended bool            // a log grew
@@ -55,7 +56,7 @@ type work struct {
 func newWork(s *Service, tx Tx, a act) *work {
 	return &work{
 		s: s, tx: tx, now: stamp(s.now()), act: a, named: namedInHold,
-		people: map[string]bool{}, everyone: map[string]bool{}, own: map[string]bool{}, holds: map[string]bool{}, roles: map[string]bool{},
+		people: map[string]bool{}, everyone: map[string]bool{}, own: map[string]bool{}, holds: map[string]bool{}, roles: map[string]bool{}, freed: map[string]int{},
 	}
 }
 

@@ -36,7 +36,8 @@ type world struct {
 	db     *store.DB
 	caller cloud.Caller
 	clock  time.Time
-	batch  int // 0 is the default
+	batch  int  // 0 is the default
+	wallet bool // is installed at north, as far as a test keeps count
 }
 
 const admin = cloud.Actor("admin")

@@ -40,6 +40,10 @@ func TestEveryRoute(t *testing.T) {
 		{"GET " + org + "/tokens", "", 200, `"label":"old"`},
 		{"DELETE " + org + "/tokens/" + badToken, "", 204, ""},
 		{"GET " + org + "/tokens", "", 200, "[]"},
+		{"PUT " + org + "/pools/ble", `{"format":"H10301","facility":9,"first":1,"last":500}`, 200, `"facility":9`},
+		{"PUT " + org + "/pools/nfc", `{"format":"H10301","facility":9,"first":1,"last":500}`, 400, "want ble or wallet"},
+		{"GET " + org + "/pools", "", 200, `{"technology":"wallet","keys":0,"pending":0}`},
+		{"DELETE " + org + "/pools/ble", "", 204, ""},
 		{"GET " + org + "/badge-types", "", 200, "H10302"},
 		{"PUT " + org + "/badge-types/old", `{"format":"H10301","facility":7}`, 200, `"facility":7`},
 		{"DELETE " + org + "/badge-types/old", "", 204, ""},
@@ -169,7 +173,7 @@ func TestUnknownOrganisation(t *testing.T) {
 		}
 		method, path, _ := strings.Cut(call, " ")
 		body := `{"name":"Somebody","number":"4711","label":"l","format":"H10302","zone":"UTC","weekly":[]}`
-		for _, b := range []string{body, `{"name":"Somebody"}`, `{"number":"4711"}`, `{"label":"l"}`, `{"format":"H10302"}`, `{"zone":"UTC","weekly":[]}`, `{"ids":[]}`, `{"op":"delete property"}`, `{"removes":1}`, `{}`} {
+		for _, b := range []string{body, `{"name":"Somebody"}`, `{"number":"4711"}`, `{"label":"l"}`, `{"format":"H10302"}`, `{"zone":"UTC","weekly":[]}`, `{"ids":[]}`, `{"op":"delete property"}`, `{"removes":1}`, `{"format":"H10302","first":1,"last":2}`, `{}`} {
 			rec := w.do(method, path, b)
 			w.isJSON(rec)
 			if rec.Code == 400 && method != "GET" && method != "DELETE" {

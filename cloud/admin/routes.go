@@ -82,6 +82,14 @@ func (s *server) orgRoutes() {
 	s.on("DELETE "+atOrg+"/tokens/{id}", func(r *http.Request) (any, error) {
 		return nothing(s.cloud.DeleteToken(r.Context(), byAdmin, org(r), id(r)))
 	})
+	s.on("GET "+atOrg+"/pools", func(r *http.Request) (any, error) { return list(s.cloud.Pools(r.Context(), org(r))) })
+	s.on("PUT "+atOrg+"/pools/{id}", with(func(r *http.Request, in cloud.Pool) (any, error) {
+		in.Technology = id(r)
+		return one(s.cloud.PutPool(r.Context(), byAdmin, org(r), in))
+	}))
+	s.on("DELETE "+atOrg+"/pools/{id}", func(r *http.Request) (any, error) {
+		return nothing(s.cloud.DeletePool(r.Context(), byAdmin, org(r), id(r)))
+	})
 	s.on("GET "+atOrg+"/badge-types", func(r *http.Request) (any, error) { return list(s.cloud.BadgeTypes(r.Context(), org(r))) })
 	s.on("PUT "+atOrg+"/badge-types/{id}", with(func(r *http.Request, in cloud.BadgeType) (any, error) {
 		in.ID = id(r)

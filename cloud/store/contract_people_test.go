@@ -185,7 +185,7 @@ func TestCards(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		card := cloud.Card{ID: "1", Org: "acme", Person: "p", Origin: cloud.OriginManual, Status: access.CredentialActive, BadgeType: "b", Format: "raw",
+		card := cloud.Card{ID: "1", Org: "acme", Person: "p", Origin: cloud.OriginManual, Technology: access.TechCard, Status: access.CredentialActive, BadgeType: "b", Format: "raw",
 			Bits: bits, Facility: 1<<64 - 1, Number: 1 << 63, ValidFrom: -1, ValidUntil: 1 << 40, Created: at}
 		put := func(k cloud.Card) func(cloud.Tx) error { return func(tx cloud.Tx) error { return tx.PutCard(k) } }
 		c.update(putOrg("acme"), putOrg("other"), put(card), putPerson("acme", "p")) // in either order

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -438,19 +439,21 @@ func (t *tx) DeletePerson(org, id string) error {
 
 // Cards.
 
-const cardColumns = `id, org, person, origin, status, badge_type, format, bits, facility, number, shared, valid_from, valid_until, created`
+const cardColumns = `id, org, person, origin, status, badge_type, format, bits, facility, number, shared, valid_from, valid_until, created, technology`
 
 func scanCard(s scanner) (c cloud.Card, err error) {
 	var bits, facility, number string
 	var created int64
 	err = s.Scan(&c.ID, &c.Org, &c.Person, &c.Origin, &c.Status, &c.BadgeType, &c.Format, &bits, &facility, &number,
-		&c.Shared, &c.ValidFrom, &c.ValidUntil, &created)
+		&c.Shared, &c.ValidFrom, &c.ValidUntil, &created, &c.Technology)
 	if err != nil {
 		return c, err
 	}
 	c.Created = moment(created)
 	var bad [3]error
-	c.Bits, bad[0] = wiegand.ParseBits(bits)
+	if bits != "" { // a mobile key may have none yet
+		c.Bits, bad[0] = wiegand.ParseBits(bits)
+	}
 	c.Facility, bad[1] = strconv.ParseUint(facility, 10, 64)
 	c.Number, bad[2] = strconv.ParseUint(number, 10, 64)
 	if errors.Join(bad[:]...) != nil {
@@ -472,10 +475,13 @@ func (t *tx) CardsByBits(org string, b wiegand.Bits) ([]cloud.Card, error) {
 }
 
 func (t *tx) PutCard(c cloud.Card) error {
-	return t.do(`INSERT INTO card (`+cardColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-		ON CONFLICT (id) DO UPDATE SET status = excluded.status, valid_from = excluded.valid_from, valid_until = excluded.valid_until`,
+	return t.do(`INSERT INTO card (`+cardColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+		ON CONFLICT (id) DO UPDATE SET status = excluded.status, badge_type = excluded.badge_type, format = excluded.format,
+		bits = excluded.bits, facility = excluded.facility, number = excluded.number, shared = excluded.shared,
+		valid_from = excluded.valid_from, valid_until = excluded.valid_until`,
 		c.ID, c.Org, c.Person, c.Origin, c.Status, c.BadgeType, c.Format, c.Bits.Text(),
-		strconv.FormatUint(c.Facility, 10), strconv.FormatUint(c.Number, 10), flag(c.Shared), c.ValidFrom, c.ValidUntil, millis(c.Created))
+		strconv.FormatUint(c.Facility, 10), strconv.FormatUint(c.Number, 10), flag(c.Shared), c.ValidFrom, c.ValidUntil, millis(c.Created),
+		cmp.Or(c.Technology, access.TechCard))
 }
 
 func (t *tx) DeleteCard(org, id string) error {

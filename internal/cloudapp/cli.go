@@ -38,6 +38,11 @@ type cli struct {
 		Set  badgeSetCmd `cmd:"" help:"Make a badge type, or change what is said of it."`
 		Drop drop[inOrg] `cmd:"" aliases:"delete" help:"Remove a badge type; its cards stay."`
 	} `cmd:"" help:"Badge types: how card numbers become bits."`
+	Pool struct {
+		List list[inOrg] `cmd:"" help:"Say where mobile keys get their numbers, and how many wait for one."`
+		Set  poolSetCmd  `cmd:"" help:"Set where mobile keys of a technology get their numbers."`
+		Drop drop[inOrg] `cmd:"" aliases:"delete" help:"End a pool; keys that have a number keep it."`
+	} `cmd:"" help:"Pools of numbers for Bluetooth keys and Apple Wallet passes."`
 	Property struct {
 		List   list[inOrg]       `cmd:"" help:"List the properties, and which are not syncing."`
 		Set    propertySetCmd    `cmd:"" help:"Make a property, or change what is said of it."`

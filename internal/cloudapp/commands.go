@@ -113,6 +113,20 @@ func (c *badgeSetCmd) Run(e *program.Env) error {
 	return c.do(e, http.MethodPut, c.path("badge-types", c.ID), b)
 }
 
+type poolSetCmd struct {
+	inOrg
+	Technology string  `arg:"" enum:"ble,wallet" help:"ble or wallet."`
+	Format     string  `help:"A Wiegand format, such as H10302." required:""`
+	Facility   *uint64 `help:"The facility code, where the format has one."`
+	First      uint64  `help:"The first number." required:""`
+	Last       uint64  `help:"The last number." required:""`
+}
+
+func (c *poolSetCmd) Run(e *program.Env) error {
+	p := cloud.Pool{Technology: c.Technology, Format: c.Format, Facility: c.Facility, First: c.First, Last: c.Last}
+	return c.do(e, http.MethodPut, c.path("pools", c.Technology), p)
+}
+
 type propertySetCmd struct {
 	inSite
 	dryRun
