@@ -69,7 +69,8 @@ type OSDPConfig struct {
 	Backend string `yaml:"backend"`
 	RS485   bool   `yaml:"rs485"`
 	// Poll is the time from one poll of a reader to the next, 10 to 100 ms; 0 is
-	// 50 ms. It is half of what a card waits; a slow or full line stretches it.
+	// 20 to 50 ms, by the number of readers. A card waits for half of it; a slow or
+	// full line stretches it.
 	Poll    time.Duration `yaml:"poll"`
 	Readers []OSDPReader  `yaml:"readers"`
 }

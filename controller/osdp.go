@@ -39,7 +39,7 @@ type OSDPConfig struct {
 	Port    string // for people, such as "/dev/ttyUSB0"
 	Open    func(context.Context) (osdp.Port, error)
 	Baud    int           // bits per second, 9600 when 0
-	Poll    time.Duration // from one poll of a reader to the next, 50 ms when 0
+	Poll    time.Duration // from one poll of a reader to the next; 0 is as osdp.Options has it
 	Readers []OSDPReader
 	Keys    KeyStore     // nil: there are no keys, and no reader that requires one is served
 	Log     *slog.Logger // nil is none

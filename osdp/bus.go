@@ -39,8 +39,9 @@ type PDConfig struct {
 
 // Options tune a Bus. The zero value is right for a line of readers.
 type Options struct {
-	// Poll is the time from one poll of a PD to the next, 50 ms when 0. The
-	// card-to-door feel wants 100 ms at most.
+	// Poll is the time from one poll of a PD to the next: half of it a card
+	// waits, and people want a door to take 100 ms at most. When 0 it is 10 ms for
+	// each PD, but 20 ms at least and 50 ms at most.
 	Poll time.Duration
 	// ReplyDelay is how long a PD may take to begin its reply, 200 ms when 0
 	// (OSDP v2.2 §5.7).
@@ -79,7 +80,11 @@ const (
 	baudMost      = 1 << 20                //
 	comsetWait    = 25 * time.Millisecond  // a PD takes to change its address
 	comsetTries   = 3                      // at the new address, before it is looked for at the old one, and so on in turn
-	overduePolls  = 2                      // poll intervals after which a poll may go before a second door command
+	overduePolls  = 2                      // poll intervals after which a poll may go before a second door command ...
+	overdueLeast  = 100 * time.Millisecond // ... and the least of them
+	pollLeast     = 20 * time.Millisecond  // from one poll to the next, by default ...
+	pollMost      = 50 * time.Millisecond
+	pollShare     = 10 * time.Millisecond // ... for each PD in between
 )
 
 // CheckPDs says what is wrong with a line's list of PDs, or nil.
@@ -214,7 +219,7 @@ func NewBus(pds []PDConfig, opt ...Options) *Bus {
 	if len(opt) > 0 {
 		b.opt = opt[0]
 	}
-	b.opt.Poll = cmp.Or(b.opt.Poll, 50*time.Millisecond)
+	b.opt.Poll = cmp.Or(b.opt.Poll, min(max(time.Duration(len(pds))*pollShare, pollLeast), pollMost))
 	b.opt.ReplyDelay = cmp.Or(b.opt.ReplyDelay, 200*time.Millisecond)
 	b.opt.Offline = cmp.Or(b.opt.Offline, 8*time.Second)
 	b.opt.Baud = cmp.Or(b.opt.Baud, 9600)
@@ -403,6 +408,11 @@ func (b *Bus) due(p *pd) time.Time {
 	return p.due
 }
 
+// overdue reports whether p has waited for its poll for too long.
+func (b *Bus) overdue(now time.Time, p *pd) bool {
+	return now.Sub(p.polled) >= max(overduePolls*b.opt.Poll, overdueLeast)
+}
+
 // choose picks the PD whose turn it is, nil for none: commands first, in the
 // order of Submit, then who waits longest. After a command, a PD whose poll is
 // overdue goes first, so that no flow of commands makes the others deaf.
@@ -419,7 +429,7 @@ func (b *Bus) choose(now time.Time) *pd {
 			}
 			continue
 		}
-		if p.stats.Online && !p.held() && now.Sub(p.polled) >= overduePolls*b.opt.Poll && (overdue == nil || p.polled.Before(overdue.polled)) {
+		if p.stats.Online && !p.held() && b.overdue(now, p) && (overdue == nil || p.polled.Before(overdue.polled)) {
 			overdue = p
 		}
 		if first == nil || due.Before(b.due(first)) {
@@ -467,7 +477,7 @@ func (b *Bus) build(now time.Time, p *pd) {
 	case len(p.queue) > 0:
 		p.req = p.queue[0]
 		f.Code, f.Data = p.req.cmds[p.req.next].code, p.req.cmds[p.req.next].data
-	case len(p.refresh) > 0 && now.Sub(p.polled) < overduePolls*b.opt.Poll:
+	case len(p.refresh) > 0 && !b.overdue(now, p):
 		f.Code = p.refresh[0]
 	case isFile:
 		f.Code = CodeFILETRANSFER

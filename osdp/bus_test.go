@@ -288,6 +288,26 @@ func TestUnlockGoesFirst(t *testing.T) {
 	}
 }
 
+// TestPollsByDefault are the closer the fewer PDs there are.
+func TestPollsByDefault(t *testing.T) {
+	for n, want := range map[int]time.Duration{1: 20 * time.Millisecond, 2: 20 * time.Millisecond, 3: 30 * time.Millisecond, 5: 50 * time.Millisecond, 12: 50 * time.Millisecond} {
+		addrs := make([]uint8, n)
+		for i := range addrs {
+			addrs[i] = uint8(i)
+		}
+		h := newHand(t, osdp.Options{}, addrs...)
+		h.up()
+		before, start := h.bus.Stats()[0].Polls, h.now
+		for h.bus.Stats()[0].Polls < before+20 {
+			f := h.next()
+			h.answer(f, osdp.ACK{})
+		}
+		if got := h.now.Sub(start) / 20; got < want-want/20 || got > want+want/20 {
+			t.Errorf("%d PDs: polled each %v, want %v", n, got, want)
+		}
+	}
+}
+
 // TestPollsAreFair: at 9600 baud 32 PDs share the wire evenly, as fast as it is.
 func TestPollsAreFair(t *testing.T) {
 	var addrs []uint8
