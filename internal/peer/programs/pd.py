@@ -3,7 +3,8 @@
 Orders:  {"do": "reply", "name": "RAW", ...}   give this to a POLL
 Reports: ready
          command      a command was carried out: name, fields
-         sent         an ordered reply went out: name, ok
+         queued       an ordered reply waits for a POLL: name
+         sent         it went out: name, ok
          online       up, when it changes; it is down at first
          secure       up: whether there is a secure channel; likewise
          file         a file has come: type, size, sha256
@@ -74,6 +75,7 @@ class Device:
     def obey(self, order):
         order.pop("do")
         self.pd.ctx.submit_event(to_libosdp("event", EVENTS, order))
+        self.talk.tell("queued", name=order["name"])
 
     def refresh(self):
         self.pd.ctx.refresh()
