@@ -164,3 +164,10 @@ const timeFormat = "2006-01-02T15:04:05.000Z"
 
 // stamp is t in a filter.
 func stamp(t time.Time) string { return `"` + t.UTC().Format(timeFormat) + `"` }
+
+// try asks for one group.
+func (c *Client) try(ctx context.Context) error {
+	var groups []Group
+	_, err := c.get(ctx, "groups", c.at("groups", url.Values{"limit": {"1"}}), &groups)
+	return err
+}

@@ -3,6 +3,7 @@ package okta
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -24,6 +25,17 @@ const (
 // building. SUSPENDED and DEPROVISIONED can never be among them.
 func DefaultValid() []string {
 	return []string{StatusActive, StatusPasswordExpired, StatusRecovery, StatusLockedOut}
+}
+
+// checkValid refuses statuses that do not exist or must lock out.
+func checkValid(statuses []string) error {
+	may := append(DefaultValid(), StatusStaged, StatusProvisioned)
+	for _, s := range statuses {
+		if !slices.Contains(may, s) {
+			return fmt.Errorf("okta: valid: got %.40q, want some of %v", s, may)
+		}
+	}
+	return nil
 }
 
 // A User is a user of Okta. Profile has what the organisation's schema has.

@@ -1,0 +1,408 @@
+package okta
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"latchkey/cloud"
+)
+
+// settingName is the setting that keeps a connection.
+const settingName = "okta"
+
+// A connection is how an organisation's Okta is read, as it is stored.
+type connection struct {
+	Settings
+	Sealed   []byte      `json:"sealed_token"`
+	TokenSet time.Time   `json:"token_set"`
+	Hook     [32]byte    `json:"hook"` // SHA-256 of the secret that event hooks show
+	By       cloud.Actor `json:"by"`
+}
+
+// Options are what a Service needs besides the cloud.
+type Options struct {
+	Seal      *Sealer           // required
+	Transport http.RoundTripper // nil is one of each Client's own
+	Now       func() time.Time  // nil is time.Now
+	Log       *slog.Logger      // nil discards
+}
+
+// A Service reads the Okta of every organisation that has a connection. Its
+// methods may be called from any goroutine.
+type Service struct {
+	cloud   *cloud.Service
+	o       Options
+	changed chan struct{}
+	setting sync.Mutex // one Set or Off at a time
+
+	mu      sync.Mutex
+	readers map[string]*reader // of all connections, once Run has begun
+}
+
+// NewService makes a Service. Nothing is read before Run.
+func NewService(c *cloud.Service, o Options) (*Service, error) {
+	if o.Seal == nil {
+		return nil, errors.New("okta: no Sealer, want one: tokens are not stored in the clear")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Service{cloud: c, o: o, changed: make(chan struct{}, 1), readers: map[string]*reader{}}, nil
+}
+
+// Run reads until ctx ends, and returns nil then.
+func (s *Service) Run(ctx context.Context) error {
+	all := map[string]running{}
+	defer func() {
+		for _, r := range all {
+			r.stop()
+		}
+	}()
+	for failed := 0; ; {
+		err := s.load(ctx)
+		s.follow(ctx, all)
+		var again <-chan time.Time
+		if failed++; err == nil {
+			failed = 0
+		} else if ctx.Err() == nil {
+			s.o.Log.ErrorContext(ctx, "Okta connections could not be read", "err", err)
+			again = time.After(backoff(failed))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.changed:
+		case <-again:
+		}
+	}
+}
+
+// running is a reader at work.
+type running struct {
+	*reader
+	stop func()
+}
+
+// follow makes all those that run whose connections are there now.
+func (s *Service) follow(ctx context.Context, all map[string]running) {
+	s.mu.Lock()
+	wanted := maps.Clone(s.readers)
+	s.mu.Unlock()
+	for org, r := range all {
+		if wanted[org] != r.reader {
+			r.stop()
+			delete(all, org)
+		}
+	}
+	for org, r := range wanted {
+		if _, runs := all[org]; !runs {
+			all[org] = running{r, start(ctx, r)}
+		}
+	}
+}
+
+// start runs r until the function that it returns is called, which waits.
+func start(ctx context.Context, r *reader) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var g sync.WaitGroup
+	g.Go(func() { r.run(ctx) })
+	return func() {
+		cancel()
+		g.Wait()
+	}
+}
+
+// load makes a reader for each connection that has none yet.
+func (s *Service) load(ctx context.Context) error {
+	orgs, err := s.cloud.SettingOrgs(ctx, settingName)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, org := range orgs {
+		if s.reader(org) != nil {
+			continue
+		}
+		conn, err := s.connection(ctx, org)
+		if errors.Is(err, cloud.ErrNotFound) {
+			continue // switched off meanwhile
+		}
+		var r *reader
+		if err == nil {
+			r, err = s.newReader(ctx, org, conn)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", org, err))
+			continue
+		}
+		s.mu.Lock()
+		if s.readers[org] == nil {
+			s.readers[org] = r
+		}
+		s.mu.Unlock()
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Service) reader(org string) *reader {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.readers[org]
+}
+
+// connection is what is stored of org's connection: cloud.ErrNotFound.
+func (s *Service) connection(ctx context.Context, org string) (c connection, err error) {
+	doc, err := s.cloud.Setting(ctx, org, settingName)
+	if err != nil {
+		return c, err
+	}
+	if err := json.Unmarshal(doc, &c); err != nil {
+		return c, fmt.Errorf("okta: stored connection of %s: %w", org, err)
+	}
+	return c, nil
+}
+
+func (s *Service) newReader(ctx context.Context, org string, c connection) (*reader, error) {
+	token, err := s.o.Seal.open(c.Sealed, org, c.Domain)
+	if err != nil {
+		return nil, err
+	}
+	client, err := NewClient(ClientConfig{Domain: c.Domain, Token: token, Transport: s.o.Transport, Log: s.o.Log})
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{
+		org: org, client: client, cloud: s.cloud, set: c.Settings, log: s.o.Log, now: s.o.Now,
+		hooked: make(chan pings, 64), kick: make(chan struct{}, 1), failures: map[string]failure{}, full: true,
+	}
+	doc, err := s.cloud.Setting(ctx, org, stateName)
+	switch {
+	case errors.Is(err, cloud.ErrNotFound):
+	case err != nil:
+		return nil, err
+	default:
+		if err := json.Unmarshal(doc, &r.state); err != nil {
+			return nil, fmt.Errorf("okta: stored state of %s: %w", org, err)
+		}
+	}
+	if !r.state.Confirmed && r.state.Held != nil { // it waits; reading again would change nothing
+		r.full = false
+	}
+	return r, nil
+}
+
+// A Request makes or changes a connection. An empty Token keeps the one that is
+// there.
+type Request struct {
+	Settings
+	Token string
+}
+
+// Set makes or changes org's connection, once Okta has taken the token. Another
+// domain starts anew: it is read and held until it is confirmed. hook is the
+// secret for event hooks, shown this once, where it was made now. *cloud.Invalid
+// where Okta refuses, cloud.ErrNotFound.
+func (s *Service) Set(ctx context.Context, by cloud.Actor, org string, q Request) (hook string, err error) {
+	s.setting.Lock()
+	defer s.setting.Unlock()
+	old, err := s.connection(ctx, org)
+	if err != nil && !errors.Is(err, cloud.ErrNotFound) {
+		return "", err
+	}
+	known := err == nil
+	if _, err := s.cloud.Org(ctx, org); err != nil {
+		return "", err
+	}
+	set, err := q.complete()
+	if err != nil {
+		return "", err
+	}
+	conn := connection{Settings: set, Sealed: old.Sealed, TokenSet: old.TokenSet, Hook: old.Hook, By: by}
+	token, err := s.token(org, q, old, known && old.Domain == set.Domain)
+	if err != nil {
+		return "", err
+	}
+	if err := s.try(ctx, set, token); err != nil {
+		return "", err
+	}
+	if q.Token != "" {
+		conn.Sealed, conn.TokenSet = s.o.Seal.seal(token, org, set.Domain), s.o.Now().UTC()
+	}
+	if !known {
+		hook = newSecret()
+		conn.Hook = sha256.Sum256([]byte(hook))
+	}
+	defer s.replace(org)
+	s.retire(org)
+	if !known || old.Domain != set.Domain {
+		if err := s.cloud.PutSetting(ctx, by, org, stateName, "start reading Okta", []byte("{}"), nil); err != nil {
+			return "", err
+		}
+	}
+	doc, err := json.Marshal(conn)
+	if err != nil {
+		return "", err
+	}
+	if err := s.cloud.PutSetting(ctx, by, org, settingName, "set Okta connection", doc, changes(old, conn, q.Token != "")); err != nil {
+		return "", err
+	}
+	return hook, nil
+}
+
+// token is the token to use: the one of q, or the one that is stored for the
+// same domain.
+func (s *Service) token(org string, q Request, old connection, same bool) (Token, error) {
+	switch {
+	case q.Token != "":
+		token, err := ParseToken(q.Token)
+		if err != nil {
+			return "", invalid("token", err)
+		}
+		return token, nil
+	case !same:
+		return "", invalid("token", errors.New("is required for a new domain"))
+	}
+	return s.o.Seal.open(old.Sealed, org, old.Domain)
+}
+
+// changes is what the audit trail says of a changed connection.
+func changes(old, next connection, token bool) map[string]cloud.Change {
+	all := map[string]cloud.Change{"domain": {Before: old.Domain, After: next.Domain}}
+	if token {
+		all["token"] = cloud.Change{After: "a new one"}
+	}
+	if !slices.Equal(old.Valid, next.Valid) {
+		all["valid"] = cloud.Change{Before: old.Valid, After: next.Valid}
+	}
+	for name, pair := range map[string][2]string{
+		"poll": {old.Poll.String(), next.Poll.String()}, "delta": {old.Delta.String(), next.Delta.String()}, "reconcile": {old.Reconcile.String(), next.Reconcile.String()},
+		"card_attribute": {old.CardAttr, next.CardAttr}, "kind_attribute": {old.KindAttr, next.KindAttr},
+	} {
+		if pair[0] != pair[1] {
+			all[name] = cloud.Change{Before: pair[0], After: pair[1]}
+		}
+	}
+	return all
+}
+
+// tryTimeout is how long an administrator waits for Okta at most.
+const tryTimeout = 15 * time.Second
+
+// try asks Okta for one group, so that a wrong domain or token is told at once.
+func (s *Service) try(ctx context.Context, set Settings, token Token) error {
+	client, err := NewClient(ClientConfig{Domain: set.Domain, Token: token, Transport: s.o.Transport, Log: s.o.Log})
+	if err != nil {
+		return invalid("domain", err)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, tryTimeout, fmt.Errorf("no answer within %s", tryTimeout))
+	defer cancel()
+	if err := client.try(ctx); err != nil {
+		if ctx.Err() != nil {
+			err = fmt.Errorf("okta: %s: %w", set.Domain, cmp.Or(context.Cause(ctx), err))
+		}
+		return invalid("token", err)
+	}
+	return nil
+}
+
+// retire ends the reader of org, if there is one.
+func (s *Service) retire(org string) {
+	if r := s.reader(org); r != nil {
+		r.retire()
+	}
+}
+
+// replace lets Run make a new reader for org.
+func (s *Service) replace(org string) {
+	s.mu.Lock()
+	delete(s.readers, org)
+	s.mu.Unlock()
+	select {
+	case s.changed <- struct{}{}:
+	default: // one waits already
+	}
+}
+
+// Off ends the reading of org's Okta and forgets the token. People and groups
+// stay as they are; giveBack lets those in again whom the reading had locked
+// out though another directory says they are active. It returns how many.
+func (s *Service) Off(ctx context.Context, by cloud.Actor, org string, giveBack bool) (released int, err error) {
+	s.setting.Lock()
+	defer s.setting.Unlock()
+	conn, err := s.connection(ctx, org)
+	if err != nil {
+		return 0, err
+	}
+	defer s.replace(org)
+	s.retire(org)
+	if err := s.cloud.PutSetting(ctx, by, org, settingName, "stop reading Okta", nil, map[string]cloud.Change{"domain": {Before: conn.Domain}}); err != nil {
+		return 0, err
+	}
+	if err := s.cloud.PutSetting(ctx, by, org, stateName, "stop reading Okta", nil, nil); err != nil {
+		return 0, err
+	}
+	if giveBack {
+		released, err = s.cloud.ReleasePulled(ctx, by, org)
+	}
+	return released, err
+}
+
+// Sync lets everything be read now: cloud.ErrNotFound where there is no
+// connection.
+func (s *Service) Sync(ctx context.Context, org string) error {
+	r, err := s.active(ctx, org)
+	if err != nil {
+		return err
+	}
+	r.readAll()
+	return nil
+}
+
+// Confirm lets what is held go on, and everything is read again. lose is how
+// many people were shown to lose access: where it is another number by now,
+// what is held has changed since, and stays held. *cloud.Invalid.
+func (s *Service) Confirm(ctx context.Context, by cloud.Actor, org string, lose int) error {
+	r, err := s.active(ctx, org)
+	if err != nil {
+		return err
+	}
+	held := r.look().Held
+	if held != nil && held.Forecast.Lose.Count != lose {
+		return invalid("lose", fmt.Errorf("got %d, want %d, which is how many people would lose access now", lose, held.Forecast.Lose.Count))
+	}
+	if err := r.confirm(); err != nil {
+		return err
+	}
+	st := r.look()
+	doc, err := json.Marshal(&st)
+	if err != nil {
+		return err
+	}
+	return s.cloud.PutSetting(ctx, by, org, stateName, "confirm what was read of Okta", doc,
+		map[string]cloud.Change{"held": {Before: held.Reason}, "people who lose": {Before: held.Forecast.Lose.Count}, "people who gain": {Before: held.Forecast.Gain.Count}})
+}
+
+// active is the reader of org.
+func (s *Service) active(ctx context.Context, org string) (*reader, error) {
+	if _, err := s.connection(ctx, org); err != nil {
+		return nil, err
+	}
+	r := s.reader(org)
+	if r == nil {
+		return nil, invalid("okta", errors.New("the connection is not being read yet; see the cloud's log if that stays so"))
+	}
+	return r, nil
+}
