@@ -196,14 +196,11 @@ func foreseePerson(f *Forecast, views []*siteView, id string, who *personView, h
 		if err != nil {
 			return err
 		}
-		for _, e := range edits {
-			switch {
-			case e.loses() || e.ref.Kind == access.KindPerson && stateOf(e.next) == access.StateInactive && stateOf(e.old) == access.StateActive:
-				loses = true
-			case e.ref.Kind == access.KindMembership, e.ref.Kind == access.KindCredential,
-				e.ref.Kind == access.KindPerson && stateOf(e.old) == access.StateInactive && stateOf(e.next) == access.StateActive:
-				gains = true
-			}
+		was := stateOf(have[v.ID][access.Ref{Kind: access.KindPerson, Key: id}]) == access.StateActive
+		is := who != nil && who.State() == access.StateActive
+		for _, e := range edits { // of somebody who is not let in, cards and groups come and go for nothing
+			loses = loses || was && (e.loses() || !is)
+			gains = gains || is && (!was || e.next != nil && e.old == nil && e.ref.Kind != access.KindPerson)
 		}
 		if who == nil && len(have[v.ID]) > 0 {
 			name = nameOfRecord(have[v.ID], id)

@@ -41,7 +41,14 @@ type Options struct {
 	Tokens   func() ([]string, error)
 	CloudKey string       // public key text that sites pin
 	Log      *slog.Logger // nil discards
+	// More adds calls of other parts of the cloud: they are authenticated and
+	// bounded, and what they refuse is worded, like all others here.
+	More []func(On)
 }
+
+// On serves one route below Prefix. The pattern is one of http.ServeMux, with a
+// method; run's value is the answer as JSON, and nil is 204.
+type On = func(pattern string, run func(r *http.Request) (any, error))
 
 // Handler serves the API of s below Prefix. Every call needs a bearer token.
 // It may be used by any number of goroutines.
@@ -57,6 +64,9 @@ func Handler(s *cloud.Service, o Options) (http.Handler, error) {
 		return nil, err
 	}
 	h.routes(o.CloudKey)
+	for _, add := range o.More {
+		add(h.on)
+	}
 	return h, nil
 }
 

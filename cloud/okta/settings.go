@@ -3,6 +3,7 @@ package okta
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	"latchkey/cloud"
@@ -68,6 +69,8 @@ func (s Settings) complete() (Settings, error) {
 	return s, nil
 }
 
+// invalid refuses what an administrator said of attr, in err's words.
 func invalid(attr string, err error) error {
-	return &cloud.Invalid{ScimType: cloud.InvalidValue, Attr: attr, Detail: err.Error()}
+	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "okta: "), attr+": ")
+	return &cloud.Invalid{ScimType: cloud.InvalidValue, Attr: attr, Detail: text}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"syscall"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"latchkey/cloud/okta/oktatest"
 )
 
 func TestMain(m *testing.M) {
@@ -32,13 +35,27 @@ func TestScripts(t *testing.T) {
 					return err
 				}
 			}
+			simulated := simulatedOkta()
+			e.Defer(simulated.Close)
+			e.Setenv("OKTA", simulated.URL)
+			e.Setenv("OKTA_TOKEN", oktatest.Token)
 			e.Setenv("GORACE", "atexit_sleep_ms=0") // else each command of a -race test ends a second late
 			e.Setenv("LATCHKEY_ADMIN_URL", "http://"+e.Getenv("HTTP")+"/admin")
 			e.Setenv("LATCHKEY_ADMIN_TOKEN_FILE", e.Getenv("WORK")+"/cloud/admin.token")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitfor": waitFor, "letting": letting, "term": term, "endedwithin": endedWithin},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitfor": waitFor, "letting": letting, "term": term, "waitcmd": waitCmd, "endedwithin": endedWithin},
 	})
+}
+
+// simulatedOkta serves an organisation with two users, one of them suspended.
+func simulatedOkta() *httptest.Server {
+	org := oktatest.New(oktatest.Options{PageSize: 1})
+	jane := org.AddUser(map[string]any{"login": "jane@example.com", "displayName": "Jane", "cardNumber": "4711"})
+	joe := org.AddUser(map[string]any{"login": "joe@example.com", "displayName": "Joe", "cardNumber": "4712"})
+	org.SetStatus(joe, "SUSPENDED")
+	org.AddGroup("Staff", jane, joe)
+	return httptest.NewServer(org)
 }
 
 // waitFor is "waitfor URL [TEXT]": until the URL answers with TEXT in it.
@@ -62,6 +79,20 @@ func waitFor(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s: %s", args[0], last)
+}
+
+// waitCmd is "waitcmd TEXT COMMAND...": until the command prints TEXT.
+func waitCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: waitcmd TEXT COMMAND...")
+	}
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); <-time.After(20 * time.Millisecond) {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		if strings.Contains(ts.ReadFile("stdout"), args[0]) {
+			return
+		}
+	}
+	ts.Fatalf("%s never printed %s: %s", strings.Join(args[1:], " "), args[0], ts.ReadFile("stdout"))
 }
 
 // letting is "letting VAR TEXT": VAR is what stands between the quotes behind

@@ -33,6 +33,13 @@ type cli struct {
 		Create tokenCreateCmd `cmd:"" help:"Make a token. It is shown this once."`
 		Drop   drop[inOrg]    `cmd:"" aliases:"delete" help:"Take a token out of use at once."`
 	} `cmd:"" help:"SCIM tokens: what Entra ID or Okta is given."`
+	Okta struct {
+		Set     oktaSetCmd     `cmd:"" help:"Read Okta by a token, or change how. What the first read would do is shown, and waits for confirm."`
+		Status  oktaStatusCmd  `cmd:"" help:"Say how the reading goes, and what to do."`
+		Confirm oktaConfirmCmd `cmd:"" help:"Let what is held go on."`
+		Sync    oktaSyncCmd    `cmd:"" help:"Read everything now."`
+		Off     oktaOffCmd     `cmd:"" help:"Stop reading, and forget the token. People stay as they are."`
+	} `cmd:"" help:"Okta by token: users, groups and suspensions, besides SCIM."`
 	Badge struct {
 		List list[inOrg] `cmd:"" help:"List the badge types."`
 		Set  badgeSetCmd `cmd:"" help:"Make a badge type, or change what is said of it."`

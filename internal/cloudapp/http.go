@@ -14,6 +14,7 @@ import (
 
 	"latchkey/cloud"
 	"latchkey/cloud/admin"
+	"latchkey/cloud/okta"
 	"latchkey/cloud/scim"
 	"latchkey/delta"
 	"latchkey/uplink"
@@ -29,6 +30,7 @@ type handlerConfig struct {
 	service *cloud.Service
 	link    link
 	events  *eventCounter
+	okta    *okta.Service
 	tokens  func() ([]string, error) // the administrators'
 	reg     *prometheus.Registry
 	key     delta.Key
@@ -43,7 +45,7 @@ func newHandler(c handlerConfig) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	adm, err := admin.Handler(c.service, admin.Options{Tokens: c.tokens, CloudKey: public, Log: c.log})
+	adm, err := admin.Handler(c.service, admin.Options{Tokens: c.tokens, CloudKey: public, Log: c.log, More: []func(admin.On){c.okta.Routes}})
 	if err != nil {
 		return nil, err
 	}
@@ -54,6 +56,7 @@ func newHandler(c handlerConfig) (http.Handler, error) {
 	directory := m.observed(scim.NewHandler(c.service, scim.Options{Log: c.log}))
 	mux := http.NewServeMux()
 	mux.Handle("/admin/", http.StripPrefix("/admin", adm))
+	mux.Handle(okta.HookPath, c.okta)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, c.service, c.link) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(c.reg, promhttp.HandlerOpts{}))

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"latchkey/cloud"
+	"latchkey/cloud/okta"
 	"latchkey/cloud/store"
 	"latchkey/delta"
 	"latchkey/internal/keyfile"
@@ -38,9 +39,10 @@ const (
 // A serveCmd is everything that the cloud does, in one process.
 type serveCmd struct {
 	Dir              string `help:"Where the database, keys and the broker's files go." default:"/var/lib/latchkey-cloud" placeholder:"DIR"`
-	Listen           string `help:"Where SCIM, the admin API, /healthz, /readyz and /metrics are served. Put TLS in front, and let it pass /scim/v2 and /admin alone." default:"127.0.0.1:8480" placeholder:"HOST:PORT"`
+	Listen           string `help:"Where SCIM, the admin API, /healthz, /readyz and /metrics are served. Put TLS in front, and let it pass /scim/v2, /admin and /okta/events alone." default:"127.0.0.1:8480" placeholder:"HOST:PORT"`
 	Broker           string `help:"An MQTT broker's URL; empty runs one inside." placeholder:"mqtt://HOST:PORT"`
 	BrokerListen     string `help:"Where the broker inside listens." default:"127.0.0.1:1883" placeholder:"HOST:PORT"`
+	OktaKeyFile      string `help:"The secret that Okta's tokens are sealed with in the database; empty is okta.key in the folder, made at the first start." placeholder:"FILE"`
 	BrokerSecretFile string `help:"The secret that the broker's passwords are made from; empty is broker.secret in the folder." placeholder:"FILE"`
 	AdminTokenFile   string `help:"The admin API's tokens, one a line, read again at each call; empty is admin.token in the folder, made at the first start." placeholder:"FILE"`
 }
@@ -85,6 +87,10 @@ func (c *serveCmd) Run(e *program.Env) (err error) {
 	if err != nil {
 		return err
 	}
+	pulls, err := c.okta(service, log)
+	if err != nil {
+		return err
+	}
 	brokerURL, stop, err := c.broker(secret, log)
 	if err != nil {
 		return err
@@ -98,7 +104,7 @@ func (c *serveCmd) Run(e *program.Env) (err error) {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	handler, err := newHandler(handlerConfig{
-		service: service, link: publisher, events: events, reg: reg, key: key, log: log,
+		service: service, okta: pulls, link: publisher, events: events, reg: reg, key: key, log: log,
 		tokens: func() ([]string, error) { return keyfile.Secrets(tokenFile) },
 	})
 	if err != nil {
@@ -106,9 +112,22 @@ func (c *serveCmd) Run(e *program.Env) (err error) {
 	}
 	log.Info("cloud starts", "software", Software, "dir", c.Dir, "listen", listener.Addr().String())
 	err = work(e.Context, func(ctx context.Context) error { return serveHTTP(ctx, listener, handler, log) },
-		task{"gains", service.Run}, task{"uplink", publisher.Run})
+		task{"gains", service.Run}, task{"uplink", publisher.Run}, task{"okta", pulls.Run})
 	log.Info("cloud stops")
 	return err
+}
+
+// okta is what reads the organisations' Okta.
+func (c *serveCmd) okta(service *cloud.Service, log *slog.Logger) (*okta.Service, error) {
+	secret, err := keyfile.Secret(cmp.Or(c.OktaKeyFile, filepath.Join(c.Dir, "okta.key")))
+	if err != nil {
+		return nil, fmt.Errorf("okta key: %w", err)
+	}
+	seal, err := okta.NewSealer(secret)
+	if err != nil {
+		return nil, err
+	}
+	return okta.NewService(service, okta.Options{Seal: seal, Log: log})
 }
 
 // A task runs until its context ends.

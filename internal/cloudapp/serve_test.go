@@ -23,6 +23,7 @@ import (
 
 	"latchkey/access"
 	"latchkey/cloud"
+	"latchkey/cloud/okta"
 	"latchkey/cloud/store"
 	"latchkey/delta"
 	"latchkey/uplink"
@@ -66,8 +67,16 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w := &world{T: t, db: db, service: service, link: &fakeLink{}, events: &eventCounter{}, reg: prometheus.NewPedanticRegistry()}
+	seal, err := okta.NewSealer([]byte("a key that is in a file of its own"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pulls, err := okta.NewService(service, okta.Options{Seal: seal})
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.handler, err = newHandler(handlerConfig{
-		service: service, link: w.link, events: w.events, reg: w.reg, key: key, log: slog.New(slog.DiscardHandler),
+		service: service, okta: pulls, link: w.link, events: w.events, reg: w.reg, key: key, log: slog.New(slog.DiscardHandler),
 		tokens: func() ([]string, error) { return []string{adminToken}, nil },
 	})
 	if err != nil {
