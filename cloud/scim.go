@@ -451,13 +451,12 @@ func (w *work) putUser(row *PersonRow, old, next map[string]any) (User, error) {
 			next[attr] = was
 		}
 	}
-	kind, ok := kindOf(next)
+	_, ok = kindOf(next)
 	switch {
 	case !ok && created:
 		return User{}, &Invalid{ScimType: InvalidValue, Attr: "userType", Detail: "want FULL or SMARTBOX"}
 	case !ok:
 		stays("userType", "the directory sent a value that is neither FULL nor SMARTBOX; the old one stays")
-		kind = before.Kind
 	}
 	for _, attr := range []string{"userName", "externalId"} {
 		value := text(next[attr])
@@ -475,15 +474,12 @@ func (w *work) putUser(row *PersonRow, old, next map[string]any) (User, error) {
 			stays(attr, "the directory sent a value that is another user's; the old one stays")
 		}
 	}
-	raw, ok := cardOf(next)
-	if !ok {
+	if _, ok := cardOf(next); !ok {
 		return User{}, &Invalid{ScimType: InvalidValue, Attr: cardAttr, Detail: "the card number is no text"}
 	}
-	row.UserName, row.ExternalID, row.Name = strings.TrimSpace(text(next["userName"])), text(next["externalId"]), nameOf(next)
-	row.Active, row.Kind, row.CardNumber = active, kind, raw
-	row.Manager, row.Emails = managerOf(next), emailsOf(next)
+	take(row, next)
 	// A request that says nothing new about the number is not refused for it.
-	sameNumber := strings.TrimSpace(raw) == strings.TrimSpace(before.CardNumber)
+	sameNumber := strings.TrimSpace(row.CardNumber) == strings.TrimSpace(before.CardNumber)
 	if err := w.directoryCard(row, w.lenient || !created && (!active || sameNumber)); err != nil {
 		return User{}, err
 	}

@@ -34,6 +34,8 @@ func TestEveryRoute(t *testing.T) {
 		want       string // in the answer
 	}{
 		{"GET /cloud-key", "", 200, cloudKey},
+		{"GET /mapping", "", 200, `"scim":"userName"`},
+		{"GET " + org + "/mapping", "", 200, `"use":"required"`},
 		{"GET /orgs", "", 200, `"id":"acme"`},
 		{"GET " + org, "", 200, `"scim_enabled":true`},
 		{"PATCH " + org, `{"card_removal":"revoke","scim_enabled":false}`, 200, `"card_removal":"revoke"`},

@@ -25,6 +25,8 @@ const (
 // routes is the whole API in one place.
 func (s *server) routes(cloudKey string) {
 	s.on("GET /cloud-key", func(*http.Request) (any, error) { return map[string]string{"key": cloudKey}, nil })
+	s.on("GET /mapping", func(*http.Request) (any, error) { return cloud.MappingTable(), nil })
+	s.on("GET "+atOrg+"/mapping", func(r *http.Request) (any, error) { return list(s.cloud.Mapping(r.Context(), org(r))) })
 	s.orgRoutes()
 	s.propertyRoutes()
 	s.ruleRoutes()

@@ -19,6 +19,7 @@ type cli struct {
 	Key            keyCmd            `cmd:"" help:"Print the key that site agents pin."`
 	Version        versionCmd        `cmd:"" help:"Print the version."`
 	Why            whyCmd            `cmd:"" help:"Say why a person may open a door, or why not."`
+	Mapping        mappingCmd        `cmd:"" help:"Print what each attribute of the directory becomes, down to the doors."`
 
 	Org struct {
 		List   orgListCmd   `cmd:"" help:"List the organisations."`
