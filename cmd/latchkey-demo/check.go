@@ -35,7 +35,8 @@ const (
 // A checkCmd shows that the demonstration does its work: it starts one as a
 // process of its own and is a directory, people at doors, and bad luck.
 type checkCmd struct {
-	Dir string `help:"Where data and logs go, and stay; empty is a folder that goes when all is well." placeholder:"DIR"`
+	Dir  string `help:"Where data and logs go, and stay; empty is a folder that goes when all is well." placeholder:"DIR"`
+	Okta bool   `help:"Show only what follows from a suspension at Okta."`
 }
 
 func (c *checkCmd) Run(e *program.Env) (err error) {
@@ -55,7 +56,11 @@ func (c *checkCmd) Run(e *program.Env) (err error) {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(k.run(), stop())
+	steps := k.run
+	if c.Okta {
+		steps = k.okta
+	}
+	err = errors.Join(steps(), stop())
 	if err != nil {
 		return fmt.Errorf("%w; data and logs are in %s", err, dir)
 	}
@@ -140,6 +145,7 @@ func (k *check) run() error {
 		k.badInput,
 		func() error { return k.depotAlone(ann, bob) },
 		func() error { return k.agreed("with the depot's agent at work again") },
+		k.okta,
 		func() error { return k.brokerGone(cy) },
 		func() error { return k.kill("agent-hq", cy, dee) },
 		func() error { return k.kill("agent-depot", cy, dee) },
