@@ -237,6 +237,7 @@ func (s *Service) DeleteBadgeType(ctx context.Context, by Actor, org, id string)
 func (s *Service) DirectoryGroups(ctx context.Context, org string) ([]DirectoryGroup, error) {
 	var all []DirectoryGroup
 	err := s.store.View(ctx, func(tx Tx) error {
+		all = nil
 		rows, err := tx.FindGroups(find(org, nil), 0, -1)
 		if err != nil {
 			return err

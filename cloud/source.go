@@ -58,8 +58,9 @@ func (s *Service) Head(ctx context.Context, site string) (h delta.Head, err erro
 
 // Heads returns the heads of all sites that Sites lists, of one moment.
 func (s *Service) Heads(ctx context.Context) (map[string]delta.Head, error) {
-	heads := map[string]delta.Head{}
+	var heads map[string]delta.Head
 	err := s.store.View(ctx, func(tx Tx) error {
+		heads = map[string]delta.Head{}
 		rows, err := tx.Sites("")
 		for _, row := range rows {
 			heads[row.ID] = row.Head

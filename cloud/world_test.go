@@ -103,7 +103,7 @@ func (w *world) restart() {
 	if w.clock.IsZero() {
 		w.clock = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 	}
-	svc, err := cloud.NewService(w.db, cloud.Options{Batch: w.batch, Now: func() time.Time {
+	svc, err := cloud.NewService(twice{w.db}, cloud.Options{Batch: w.batch, Now: func() time.Time {
 		w.clock = w.clock.Add(time.Millisecond)
 		return w.clock
 	}})

@@ -21,8 +21,17 @@ import (
 func both(t *testing.T, test func(c contract)) {
 	t.Helper()
 	t.Run("SQLite", func(t *testing.T) { test(contract{t, open(t, filepath.Join(t.TempDir(), "cloud.db"))}) })
-	t.Run("PostgreSQL", func(t *testing.T) { test(contract{t, openTestPostgres(t, pgtest.Database(t))}) })
+	t.Run("PostgreSQL", func(t *testing.T) { test(contract{t, openTestPostgres(t, migrated.Copy(t))}) })
 }
+
+// migrated is a database with the newest schema and nothing in it.
+var migrated = pgtest.Template{Prepare: func(ctx context.Context, url string) error {
+	db, err := OpenPostgres(ctx, Postgres{URL: url})
+	if err != nil {
+		return err
+	}
+	return db.Close()
+}}
 
 func openTestPostgres(t *testing.T, url string) *DB {
 	t.Helper()

@@ -126,7 +126,7 @@ func TestNoStatementScansPostgres(t *testing.T) {
 // TestLookupsUseAnIndexPostgres: what a directory asks for does not get slower
 // with the number of users.
 func TestLookupsUseAnIndexPostgres(t *testing.T) {
-	db := openTestPostgres(t, pgtest.Database(t))
+	db := openTestPostgres(t, migrated.Copy(t))
 	c := contract{t, db}
 	c.update(putOrg("acme"), func(tx cloud.Tx) error {
 		for i := range 500 {
@@ -175,7 +175,7 @@ func TestLookupsUseAnIndexPostgres(t *testing.T) {
 // TestUpdateRunsAgain: an update that another one overtook is run again and
 // comes to its end, also when that happens each time.
 func TestUpdateRunsAgain(t *testing.T) {
-	db := openTestPostgres(t, pgtest.Database(t))
+	db := openTestPostgres(t, migrated.Copy(t))
 	c := contract{t, db}
 	c.update(putOrg("acme"))
 	bump := func(tx cloud.Tx) error {

@@ -3,6 +3,8 @@ package pgtest
 
 import (
 	"bufio"
+	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -58,31 +60,59 @@ func start() (process, error) {
 	return process{strings.TrimSpace(url), pipe}, nil
 }
 
-// Database makes an empty database and returns its URL. It goes with the server. The test is skipped
-// where PostgreSQL is not installed.
+// Database makes an empty database and returns its URL. It goes with the server.
+// The test is skipped where PostgreSQL is not installed.
 func Database(tb testing.TB) string {
+	tb.Helper()
+	return create(tb, name(tb), "template0")
+}
+
+// A Template is a database that is prepared once and copied for each test.
+type Template struct {
+	Prepare func(ctx context.Context, url string) error
+	once    sync.Once
+	name    string
+}
+
+// Copy makes a copy of the template and returns its URL, as Database does.
+func (t *Template) Copy(tb testing.TB) string {
+	tb.Helper()
+	t.once.Do(func() {
+		prepared := name(tb) + "_template"
+		if err := t.Prepare(tb.Context(), create(tb, prepared, "template0")); err != nil {
+			tb.Fatal(err)
+		}
+		t.name = prepared
+	})
+	return create(tb, name(tb), t.name)
+}
+
+// create makes a database as a copy of another one.
+func create(tb testing.TB, name, from string) string {
 	tb.Helper()
 	srv, err := server()
 	if err != nil {
 		tb.Skip("no PostgreSQL server: ", err)
 	}
-	base := srv.url
-	admin, err := sql.Open("pgx", base)
+	admin, err := sql.Open("pgx", srv.url)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	defer admin.Close()
-	name := strings.ToLower(tb.Name())
-	name = fmt.Sprintf("%.40s_%d", strings.Map(plain, name), os.Getpid())
-	if _, err := admin.ExecContext(tb.Context(), "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
+	if _, err := admin.ExecContext(tb.Context(), "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()+" TEMPLATE "+pgx.Identifier{from}.Sanitize()); err != nil {
 		tb.Fatal(err)
 	}
-	u, err := url.Parse(base)
+	u, err := url.Parse(srv.url)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	u.Path = "/" + name
 	return u.String()
+}
+
+// name is the test's name as that of a database, different each time.
+func name(tb testing.TB) string {
+	return fmt.Sprintf("%.30s_%.8s", strings.Map(plain, strings.ToLower(tb.Name())), strings.ToLower(rand.Text()))
 }
 
 func plain(r rune) rune {
