@@ -18,6 +18,8 @@ var (
 	// ErrChanged says that what a person confirms is not what it was when it was
 	// shown.
 	ErrChanged = errors.New("cloud: it has changed since it was shown")
+	// ErrNotPublisher says that another process serves the site now.
+	ErrNotPublisher = errors.New("cloud: the site is served by another process")
 	// ErrNoEntry says that the site's log has no such entry: never had, or not
 	// any more.
 	ErrNoEntry = errors.New("cloud: no such log entry")

@@ -22,6 +22,8 @@ type Service struct {
 	batch   int
 	changed chan struct{} // a log grew
 	work    chan struct{} // gains wait
+	grown   chan struct{} // a log grew; for other processes
+	leases  *Leases       // nil where there are no others
 
 	ids idSource
 
@@ -50,6 +52,7 @@ func NewService(store Store, o Options) (*Service, error) {
 	s := &Service{
 		store: store, log: o.Log, now: o.Now, formats: formats,
 		changed: make(chan struct{}, 1), work: make(chan struct{}, 1),
+		grown: make(chan struct{}, 1), leases: newLeases(store),
 		views: map[string]cached{}, batch: o.Batch,
 	}
 	if s.batch < 1 || s.batch > batch {
@@ -71,6 +74,7 @@ func (s *Service) Changed() <-chan struct{} { return s.changed }
 func (s *Service) wake(appended, backlog bool) {
 	if appended {
 		poke(s.changed)
+		poke(s.grown)
 	}
 	if backlog {
 		poke(s.work)
@@ -87,7 +91,15 @@ func poke(c chan struct{}) {
 // Run writes the gains of large changes to the sites' logs, a batch of people
 // a transaction, until ctx ends; it takes up what an earlier process left. It
 // returns nil when ctx ended. A store that fails is tried again.
+//
+// Where other processes have the store open as well it also tells them of
+// changes and hears of theirs.
 func (s *Service) Run(ctx context.Context) error {
+	if shared, ok := s.store.(Shared); ok {
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		wg.Go(func() { s.share(ctx, shared) })
+	}
 	wait := time.Second
 	for {
 		err := s.Settle(ctx)

@@ -122,10 +122,13 @@ func (s *Service) HashAt(ctx context.Context, site string, epoch uint32, seq uin
 	return h, err
 }
 
-// heard changes what is known of a site by what it said just now.
+// heard changes what is known of a site by what it said just now, to us.
 func (s *Service) heard(ctx context.Context, site string, f func(tx Tx, st *SiteState) error) error {
 	return s.store.Update(ctx, func(tx Tx) error {
 		if _, err := tx.Site(site); err != nil {
+			return err
+		}
+		if err := s.leases.check(tx, site); err != nil {
 			return err
 		}
 		st, err := tx.SiteState(site)

@@ -138,6 +138,9 @@ type Tx interface {
 
 	SiteState(site string) (SiteState, error) // the zero SiteState where nothing is known yet
 	PutSiteState(site string, st SiteState) error
+	// CheckLease is ErrNotPublisher where the lease of a Shared store's site is
+	// not publisher's of that fence; none can get it until the transaction ends.
+	CheckLease(site, publisher string, fence uint64) error
 
 	LastEvent(site, eventEpoch string) (uint64, error) // 0 where there is none
 	AppendEvent(site, eventEpoch string, e access.Event) error

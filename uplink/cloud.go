@@ -27,6 +27,7 @@ type cloudTiming struct {
 	check   time.Duration // between looks at the silence
 	gone    time.Duration // without a word, after which a site has to say hello again
 	retry   time.Duration // the first wait after the source failed
+	claim   time.Duration // between claims of leases
 	settle  time.Duration // for a site to apply a snapshot that it has all parts of
 }
 
@@ -37,6 +38,7 @@ func defaultCloudTiming() cloudTiming {
 		check:   5 * time.Second,
 		gone:    3 * time.Minute,
 		retry:   time.Second,
+		claim:   2 * time.Second,
 		settle:  2 * time.Minute,
 	}
 }
@@ -56,8 +58,11 @@ type CloudConfig struct {
 	// ClientID is for brokers that prescribe one; "" is one of its own for each
 	// Cloud, because several may share a broker.
 	ClientID string
-	Log      *slog.Logger
-	Clock    func() time.Time // nil is time.Now
+	// Leases are for several Clouds that share one Source and divide its sites
+	// among them; nil serves all sites.
+	Leases Leases
+	Log    *slog.Logger
+	Clock  func() time.Time // nil is time.Now
 }
 
 // CloudStats are counts since the Cloud was made.
@@ -92,6 +97,7 @@ type SiteState struct {
 type Cloud struct {
 	key     delta.Key
 	source  Source
+	leases  Leases // nil: all sites are ours
 	log     *slog.Logger
 	now     func() time.Time
 	timing  cloudTiming
@@ -106,7 +112,9 @@ type Cloud struct {
 
 	mu    sync.Mutex
 	lanes map[string]*lane
-	heard time.Time // our own echo
+	heard time.Time         // our own echo
+	held  map[string]uint64 // the sites that we have leases of …
+	until time.Time         // … for so long
 }
 
 // NewCloud checks c. It does not connect; Run does.
@@ -130,6 +138,7 @@ func newCloud(c CloudConfig, broker *url.URL, timing cloudTiming) (*Cloud, error
 	cloud := &Cloud{
 		key:     c.Key,
 		source:  c.Source,
+		leases:  c.Leases,
 		log:     c.Log,
 		now:     c.Clock,
 		timing:  timing,
@@ -165,7 +174,11 @@ func newCloud(c CloudConfig, broker *url.URL, timing cloudTiming) (*Cloud, error
 // That the broker or the source is away is no error.
 func (c *Cloud) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
+	defer c.release(ctx) // once all lanes have stopped
 	defer wg.Wait()
+	if c.leases != nil {
+		wg.Go(func() { c.hold(ctx) })
+	}
 	wg.Go(func() { c.feed(ctx, &wg) })
 	return c.pipe.run(ctx)
 }
@@ -207,9 +220,10 @@ func (c *Cloud) feed(ctx context.Context, wg *sync.WaitGroup) {
 
 // A laneRun is a lane that feed has started.
 type laneRun struct {
-	lane *lane
-	stop context.CancelFunc
-	head delta.Head // that it was last woken for
+	lane  *lane
+	stop  context.CancelFunc
+	head  delta.Head // that it was last woken for
+	lease uint64
 }
 
 // heads are the heads of all sites, by id; zero ones, with told false, from a
@@ -227,14 +241,19 @@ func (c *Cloud) heads(ctx context.Context) (heads map[string]delta.Head, told bo
 	return heads, false, err
 }
 
-// sync starts a lane for each site that has none, stops those of sites that are
-// gone, and tells those whose logs have grown, or may have, to look at them.
+// sync starts a lane for each of our sites that has none, stops those of sites
+// that are gone or no longer ours, and tells those whose logs have grown, or may have, to look at them.
 func (c *Cloud) sync(ctx context.Context, wg *sync.WaitGroup, runs map[string]*laneRun) error {
+	c.drop(runs, func(site string) bool { return !c.ours(site, runs[site].lease) }) // also where the source is away
 	heads, told, err := c.heads(ctx)
 	if err != nil {
 		return err
 	}
 	for site, head := range heads {
+		lease, ok := c.lease(site)
+		if !ok {
+			continue
+		}
 		if r, ok := runs[site]; ok {
 			if !told || r.head != head {
 				r.head = head
@@ -252,19 +271,25 @@ func (c *Cloud) sync(ctx context.Context, wg *sync.WaitGroup, runs map[string]*l
 		c.lanes[site] = l
 		c.mu.Unlock()
 		laneCtx, stop := context.WithCancel(ctx)
-		runs[site] = &laneRun{l, stop, head}
+		runs[site] = &laneRun{l, stop, head, lease}
 		wg.Go(func() { l.run(laneCtx) })
 	}
-	for site, r := range runs {
-		if _, ok := heads[site]; !ok {
-			r.stop()
-			delete(runs, site)
-			c.mu.Lock()
-			delete(c.lanes, site)
-			c.mu.Unlock()
-		}
-	}
+	c.drop(runs, func(site string) bool { _, ok := heads[site]; return !ok })
 	return nil
+}
+
+// drop stops the lanes of runs that are gone.
+func (c *Cloud) drop(runs map[string]*laneRun, gone func(site string) bool) {
+	for site, r := range runs {
+		if !gone(site) {
+			continue
+		}
+		r.stop()
+		delete(runs, site)
+		c.mu.Lock()
+		delete(c.lanes, site)
+		c.mu.Unlock()
+	}
 }
 
 // receive hands one message to its site's lane. It runs on the socket's
@@ -286,6 +311,9 @@ func (c *Cloud) receive(topic string, envelope []byte) {
 	c.mu.Lock()
 	l, ok := c.lanes[site]
 	c.mu.Unlock()
+	if _, ours := c.lease(site); !ours {
+		return // another Cloud hears it too
+	}
 	if !ok {
 		// Perhaps a new site. Its lane will ask it for a hello.
 		c.bad.Add(1)
@@ -333,6 +361,9 @@ func (c *Cloud) sendPayload(ctx context.Context, site string, payload []byte) er
 	envelope, err := delta.Seal(c.key, delta.DownTyp, payload)
 	if err != nil {
 		return fmt.Errorf("uplink: send: %w", err)
+	}
+	if _, ours := c.lease(site); !ours {
+		return errNotOurs
 	}
 	return c.publish(ctx, downTopic(site), false, envelope)
 }

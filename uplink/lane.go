@@ -227,7 +227,7 @@ func (l *lane) work(ctx context.Context) {
 	if now.Before(l.pausedTill) {
 		return
 	}
-	if err := l.send(ctx, now); err != nil && !errors.Is(err, ErrClosed) && ctx.Err() == nil {
+	if err := l.send(ctx, now); err != nil && !errors.Is(err, ErrClosed) && !errors.Is(err, errNotOurs) && ctx.Err() == nil {
 		wait := min(l.cloud.timing.retry<<min(l.faults, 10), maxResend)
 		l.faults++
 		l.pausedTill = now.Add(wait)

@@ -21,21 +21,21 @@ import (
 func both(t *testing.T, test func(c contract)) {
 	t.Helper()
 	t.Run("SQLite", func(t *testing.T) { test(contract{t, open(t, filepath.Join(t.TempDir(), "cloud.db"))}) })
-	t.Run("PostgreSQL", func(t *testing.T) { test(contract{t, openTestPostgres(t, migrated.Copy(t))}) })
+	t.Run("PostgreSQL", func(t *testing.T) { test(contract{t, &openTestPostgres(t, migrated.Copy(t)).DB}) })
 }
 
 // migrated is a database with the newest schema and nothing in it.
 var migrated = pgtest.Template{Prepare: func(ctx context.Context, url string) error {
-	db, err := OpenPostgres(ctx, Postgres{URL: url})
+	db, err := OpenPostgres(ctx, PostgresConfig{URL: url})
 	if err != nil {
 		return err
 	}
 	return db.Close()
 }}
 
-func openTestPostgres(t *testing.T, url string) *DB {
+func openTestPostgres(t *testing.T, url string) *Postgres {
 	t.Helper()
-	db, err := OpenPostgres(t.Context(), Postgres{URL: url})
+	db, err := OpenPostgres(t.Context(), PostgresConfig{URL: url})
 	if err != nil {
 		t.Fatal(err)
 	}

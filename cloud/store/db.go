@@ -45,7 +45,9 @@ type engine struct {
 	text func(string) string
 	// prepares says that the driver itself keeps statements prepared.
 	prepares bool
-	begin    func(ctx context.Context, db *sql.DB, t turn) (*sql.Tx, error)
+	// shared says that several processes may have the database open.
+	shared bool
+	begin  func(ctx context.Context, db *sql.DB, t turn) (*sql.Tx, error)
 	// tries is how often a transaction is run at most, for as long as clash
 	// says that another one was in the way. The last try has the turn alone.
 	tries int

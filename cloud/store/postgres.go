@@ -17,10 +17,17 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+
+	"latchkey/cloud"
 )
 
-// A Postgres says which PostgreSQL database to open, and how.
-type Postgres struct {
+// A Postgres is a cloud.Shared in a PostgreSQL database.
+type Postgres struct{ DB }
+
+var _ cloud.Shared = (*Postgres)(nil)
+
+// A PostgresConfig says which PostgreSQL database to open, and how.
+type PostgresConfig struct {
 	// URL is postgres://USER@HOST:PORT/DATABASE?sslmode=…&sslrootcert=…, with all
 	// parameters of libpq, or postgres:///DATABASE?host=/folder/of/the/socket.
 	// The certificate of a server on another machine is checked unless sslmode
@@ -50,7 +57,7 @@ var settings = map[string]string{
 // OpenPostgres opens a PostgreSQL database, 13 or newer, and brings its schema
 // up to date. Several processes may have it open: of those that find it out of
 // date, one at a time sees to it. Close it after the Service that uses it.
-func OpenPostgres(ctx context.Context, p Postgres) (*DB, error) {
+func OpenPostgres(ctx context.Context, p PostgresConfig) (*Postgres, error) {
 	config, err := p.config()
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
@@ -58,13 +65,13 @@ func OpenPostgres(ctx context.Context, p Postgres) (*DB, error) {
 	return openPostgres(ctx, config, cmp.Or(p.Conns, 16))
 }
 
-func openPostgres(ctx context.Context, config *pgx.ConnConfig, conns int) (*DB, error) {
+func openPostgres(ctx context.Context, config *pgx.ConnConfig, conns int) (*Postgres, error) {
 	pool := stdlib.OpenDB(*config)
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
 	pool.SetConnMaxLifetime(time.Hour)
-	db := &DB{engine: postgresEngine(), write: pool, read: pool}
+	db := &Postgres{DB{engine: postgresEngine(), write: pool, read: pool}}
 	locker, err := lock.NewPostgresSessionLocker()
 	if err == nil {
 		err = pool.PingContext(ctx) // first, for its clear error
@@ -79,7 +86,7 @@ func openPostgres(ctx context.Context, config *pgx.ConnConfig, conns int) (*DB, 
 }
 
 // config reads p. Its errors never have the password in them.
-func (p Postgres) config() (*pgx.ConnConfig, error) {
+func (p PostgresConfig) config() (*pgx.ConnConfig, error) {
 	u, err := url.Parse(p.URL)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
 		return nil, errors.New("database: want postgres://USER@HOST:PORT/DATABASE") // url's own error repeats the password
@@ -130,6 +137,7 @@ func postgresEngine() engine {
 		},
 		text:     postgresText,
 		prepares: true,
+		shared:   true,
 		begin:    beginPostgres,
 		tries:    4,
 		clash:    clashes,

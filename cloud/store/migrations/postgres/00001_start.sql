@@ -243,7 +243,26 @@ CREATE INDEX audit_org ON audit (org, id);
 -- It has no rows.
 CREATE TABLE turn (id BIGINT PRIMARY KEY);
 
+-- A process that lives, and for how long if it says nothing more. SQLite's has
+-- no need of this and the next table.
+CREATE TABLE publisher (
+    id    TEXT COLLATE "C" PRIMARY KEY, -- another one at each start
+    until TIMESTAMPTZ NOT NULL
+);
+
+-- Which process serves a site. One whose publisher is not among the living is
+-- free.
+CREATE TABLE lease (
+    site      TEXT COLLATE "C" PRIMARY KEY,
+    publisher TEXT COLLATE "C" NOT NULL,
+    fence     BIGINT NOT NULL, -- how often it changed hands
+    leaving   BOOLEAN NOT NULL DEFAULT FALSE -- its publisher gives it up
+);
+CREATE INDEX lease_publisher ON lease (publisher);
+
 -- +goose Down
+DROP TABLE lease;
+DROP TABLE publisher;
 DROP TABLE turn;
 DROP TABLE audit;
 DROP TABLE dirty;
