@@ -160,7 +160,7 @@ var (
 
 	descInfo      = desc{"latchkey_cloud_info", "The cloud's version, as a label; always 1.", []string{"version"}}
 	descBroker    = desc{"latchkey_cloud_broker_connected", "1 while the cloud is connected to the broker.", nil}
-	descSites     = desc{"latchkey_cloud_sites", "Sites that the cloud keeps a log for.", nil}
+	descSites     = desc{"latchkey_cloud_sites", "Sites that this process serves: all, unless several share a database.", nil}
 	descOnline    = desc{"latchkey_cloud_sites_online", "Sites that are heard at present.", nil}
 	descSent      = desc{"latchkey_cloud_messages_sent_total", "Messages to sites.", nil}
 	descReceived  = desc{"latchkey_cloud_messages_received_total", "Messages from sites.", nil}

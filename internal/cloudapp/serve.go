@@ -20,7 +20,6 @@ import (
 
 	"latchkey/cloud"
 	"latchkey/cloud/okta"
-	"latchkey/cloud/store"
 	"latchkey/delta"
 	"latchkey/internal/keyfile"
 	"latchkey/internal/program"
@@ -45,6 +44,7 @@ type serveCmd struct {
 	OktaKeyFile      string `help:"The secret that Okta's tokens are sealed with in the database; empty is okta.key in the folder, made at the first start." placeholder:"FILE"`
 	BrokerSecretFile string `help:"The secret that the broker's passwords are made from; empty is broker.secret in the folder." placeholder:"FILE"`
 	AdminTokenFile   string `help:"The admin API's tokens, one a line, read again at each call; empty is admin.token in the folder, made at the first start." placeholder:"FILE"`
+	databaseFlags    `embed:""`
 }
 
 // Run serves until e.Context ends, and returns nil then.
@@ -78,7 +78,7 @@ func (c *serveCmd) Run(e *program.Env) (err error) {
 	if err != nil {
 		return fmt.Errorf("cloud key: %w", err)
 	}
-	st, err := store.Open(e.Context, filepath.Join(c.Dir, "cloud.db"))
+	st, err := c.open(e.Context, c.Dir)
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (c *serveCmd) Run(e *program.Env) (err error) {
 	}
 	defer stop()
 	events := &eventCounter{}
-	publisher, err := uplink.NewCloud(uplink.CloudConfig{Broker: brokerURL, Key: key, Source: &source{service, events}, Log: log})
+	publisher, err := uplink.NewCloud(uplink.CloudConfig{Broker: brokerURL, Key: key, Source: &source{service, events}, Leases: leases(service), Log: log})
 	if err != nil {
 		return err
 	}

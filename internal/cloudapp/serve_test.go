@@ -215,7 +215,7 @@ latchkey_cloud_site_lag_changes{site="hq"} 2
 # TYPE latchkey_cloud_site_refusing gauge
 latchkey_cloud_site_refusing{site="depot"} 1
 latchkey_cloud_site_refusing{site="hq"} 0
-# HELP latchkey_cloud_sites Sites that the cloud keeps a log for.
+# HELP latchkey_cloud_sites Sites that this process serves: all, unless several share a database.
 # TYPE latchkey_cloud_sites gauge
 latchkey_cloud_sites 2
 # HELP latchkey_cloud_sites_online Sites that are heard at present.
