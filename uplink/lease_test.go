@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -184,7 +185,10 @@ func TestCutOffCloudFallsSilent(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 		}
 		var lastA, firstB time.Time
-		for _, v := range c.sent {
+		c.mu.Lock()
+		sent := slices.Clone(c.sent)
+		c.mu.Unlock()
+		for _, v := range sent {
 			switch {
 			case v.cloud == "a":
 				lastA = v.at

@@ -120,7 +120,7 @@ func TestTextsSortByBytes(t *testing.T) {
 // order, and what comes back is in the order that is promised.
 func TestLongLists(t *testing.T) {
 	both(t, func(c contract) {
-		const n = 1200
+		const n = 1010
 		ids := make([]string, n)
 		for i := range ids {
 			ids[i] = fmt.Sprintf("%04d", i)

@@ -64,7 +64,7 @@ func TestViewOnlyReads(t *testing.T) {
 // TestNoUpdateIsLost: everyone adds one to the same number.
 func TestNoUpdateIsLost(t *testing.T) {
 	both(t, func(c contract) {
-		const writers, each = 8, 20
+		const writers, each = 6, 10
 		c.update(putOrg("acme"))
 		inParallel(c, writers, func(int) error {
 			for range each {
@@ -87,7 +87,7 @@ func TestNoUpdateIsLost(t *testing.T) {
 // one log, as directories do; none is lost and the log has no gap.
 func TestParallelMembers(t *testing.T) {
 	both(t, func(c contract) {
-		const writers, each = 5, 40
+		const writers, each = 5, 20
 		c.update(putOrg("acme"), putSite("acme", "s"), putGroup("acme", "g"))
 		inParallel(c, writers, func(w int) error {
 			for i := range each {
@@ -116,7 +116,7 @@ func TestParallelMembers(t *testing.T) {
 func TestNoWriteSkew(t *testing.T) {
 	both(t, func(c contract) {
 		c.update(putOrg("acme"), putGroup("acme", "g"))
-		for range 10 {
+		for range 5 {
 			c.update(func(tx cloud.Tx) error {
 				return errors.Join(second(tx.AddMember("g", "0")), second(tx.AddMember("g", "1")))
 			})

@@ -129,7 +129,7 @@ func TestLookupsUseAnIndexPostgres(t *testing.T) {
 	db := openTestPostgres(t, migrated.Copy(t))
 	c := contract{t, &db.DB}
 	c.update(putOrg("acme"), func(tx cloud.Tx) error {
-		for i := range 500 {
+		for i := range 200 {
 			id := fmt.Sprintf("%04d", i)
 			err := errors.Join(tx.PutPerson(cloud.PersonRow{ID: id, Org: "acme", Origin: cloud.OriginDirectory, UserName: id, ExternalID: id, Name: id,
 				CardNumber: id, Manager: id, Emails: []string{id}, Doc: []byte("{}")}),
