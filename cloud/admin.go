@@ -3,15 +3,9 @@ package cloud
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"slices"
 )
-
-// tokenPrefix lets people and secret scanners tell what a token is.
-const tokenPrefix = "latchkey_scim_"
 
 // defaultBadge is the badge type that a new organisation has.
 const defaultBadge = "Default"
@@ -124,48 +118,6 @@ func set[T comparable](w *work, name string, field, to *T) {
 	}
 	w.note(name, *field, *to)
 	*field = *to
-}
-
-// CreateToken makes a SCIM token. The secret is returned here and nowhere
-// else: only its hash is kept. Older tokens go on until they are deleted, so
-// that a token can be replaced without a gap.
-func (s *Service) CreateToken(ctx context.Context, by Actor, org, label string) (t Token, secret string, err error) {
-	if err := checkLabel("label", label); err != nil {
-		return Token{}, "", err
-	}
-	var random [32]byte
-	rand.Read(random[:]) // never fails
-	secret = tokenPrefix + base64.RawURLEncoding.EncodeToString(random[:])
-	err = s.update(ctx, org, act{by: by, what: "create token", name: label}, func(w *work) error {
-		t = Token{ID: s.newID(w.now), Org: org, Label: label, Created: w.now}
-		w.act.object = t.ID
-		w.note("token", nil, t.ID)
-		return w.tx.PutToken(t, sha256.Sum256([]byte(secret)))
-	})
-	if err != nil {
-		return Token{}, "", err
-	}
-	return t, secret, nil
-}
-
-// Tokens lists an organisation's tokens, without their secrets.
-func (s *Service) Tokens(ctx context.Context, org string) (all []Token, err error) {
-	err = s.store.View(ctx, func(tx Tx) error {
-		if _, err := tx.Org(org); err != nil {
-			return err
-		}
-		all, err = tx.Tokens(org)
-		return err
-	})
-	return all, err
-}
-
-// DeleteToken ends a token at once: ErrNotFound.
-func (s *Service) DeleteToken(ctx context.Context, by Actor, org, id string) error {
-	return s.update(ctx, org, act{by: by, what: "delete token", object: id}, func(w *work) error {
-		w.note("token", id, nil)
-		return w.tx.DeleteToken(org, id)
-	})
 }
 
 // BadgeTypes lists an organisation's badge types by id.

@@ -41,8 +41,8 @@ func (s *Service) directory(ctx context.Context, c Caller, a act, f func(*work) 
 		if !w.org.SCIMEnabled {
 			return ErrSCIMDisabled
 		}
-		switch _, err := w.tx.Token(c.Org, c.Token); {
-		case errors.Is(err, ErrNotFound):
+		switch token, err := w.tx.Token(c.Org, c.Token); {
+		case errors.Is(err, ErrNotFound), err == nil && !token.good(w.now):
 			return ErrToken
 		case err != nil:
 			return err
@@ -136,6 +136,9 @@ func (s *Service) Authenticate(ctx context.Context, bearer string) (Caller, erro
 		}
 		if err != nil {
 			return err
+		}
+		if !token.good(s.now()) {
+			return ErrToken
 		}
 		org, err := tx.Org(token.Org)
 		if err != nil {
@@ -500,6 +503,7 @@ func (w *work) putUser(row *PersonRow, old, next map[string]any) (User, error) {
 		for path, ch := range differences(old, next) {
 			w.note(path, ch.Before, ch.After)
 		}
+		w.received = &struct{ old, next map[string]any }{old, next}
 	}
 	if before.CardState != row.CardState {
 		w.note("card state", before.CardState, row.CardState)

@@ -25,7 +25,8 @@ type Service struct {
 	grown   chan struct{} // a log grew; for other processes
 	leases  *Leases       // nil where there are no others
 
-	ids idSource
+	ids     idSource
+	journal journal
 
 	mu    sync.Mutex
 	views map[string]cached // by organisation
@@ -88,8 +89,12 @@ func poke(c chan struct{}) {
 	}
 }
 
+// flushEvery is how often Run writes what was taken down of directories' calls.
+const flushEvery = 10 * time.Second
+
 // Run writes the gains of large changes to the sites' logs, a batch of people
 // a transaction, until ctx ends; it takes up what an earlier process left. It
+// also writes what was taken down of the directories' calls, at its end too. It
 // returns nil when ctx ended. A store that fails is tried again.
 //
 // Where other processes have the store open as well it also tells them of
@@ -100,6 +105,15 @@ func (s *Service) Run(ctx context.Context) error {
 		defer wg.Wait()
 		wg.Go(func() { s.share(ctx, shared) })
 	}
+	flush := time.NewTicker(flushEvery)
+	defer flush.Stop()
+	defer func() {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		if err := s.Flush(last); err != nil {
+			s.log.Error("what directories did of late was not stored", "err", err)
+		}
+	}()
 	wait := time.Second
 	for {
 		err := s.Settle(ctx)
@@ -119,6 +133,10 @@ func (s *Service) Run(ctx context.Context) error {
 			return nil
 		case <-s.work:
 		case <-retry:
+		case <-flush.C:
+			if err := s.Flush(ctx); err != nil && ctx.Err() == nil {
+				s.log.Error("what directories did of late is not stored yet", "err", err)
+			}
 		}
 	}
 }

@@ -37,7 +37,9 @@ type Tx interface {
 	TokenByHash(hash [32]byte) (Token, error)
 	Token(org, id string) (Token, error)
 	Tokens(org string) ([]Token, error)
-	PutToken(t Token, hash [32]byte) error
+	PutToken(t Token, hash [32]byte) error // a new one
+	ExpireToken(org, id string, at time.Time) error
+	TouchToken(org, id string, use TokenUse) error // one that is gone is no error; an older use changes nothing
 	DeleteToken(org, id string) error
 
 	BadgeTypes(org string) ([]BadgeType, error)

@@ -61,6 +61,10 @@ type Token struct {
 	Org     string    `json:"org"`
 	Label   string    `json:"label"`
 	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires,omitzero"` // zero is never
+
+	LastUsed   time.Time `json:"last_used,omitzero"`
+	LastClient string    `json:"last_client,omitempty"` // User-Agent
 }
 
 // A BadgeType says how the numbers of one kind of card become bits. One badge

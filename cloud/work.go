@@ -34,6 +34,9 @@ type work struct {
 	now     time.Time
 	act     act
 	changes map[string]Change // for the audit trail; nil records nothing
+	// received is what a directory said of a user, for the list of attributes
+	// that nobody declared.
+	received *struct{ old, next map[string]any }
 
 	guarded  guardMode
 	approved *delta.Approval // a person's word that what is lost is meant
@@ -82,11 +85,20 @@ func (s *Service) update(ctx context.Context, org string, a act, f func(*work) e
 		return tx.AppendAudit(w.entry(nil))
 	})
 	if err == nil {
+		if w.changes == nil && w.guarded == guardDirectory {
+			s.journal.nothingNew(w)
+		}
+		if w.received != nil {
+			s.journal.received(w, w.received.old, w.received.next)
+		}
 		s.wake(w.appended, w.backlog)
 		return nil
 	}
 	if w != nil && w.org.ID != "" && refusal(err) {
 		if auditErr := s.store.Update(ctx, func(tx Tx) error { return tx.AppendAudit(w.entry(err)) }); auditErr != nil {
+			s.journal.mu.Lock()
+			s.journal.lost++
+			s.journal.mu.Unlock()
 			s.log.Error("audit entry of a refusal was not stored", "org", org, "what", a.what, "err", auditErr)
 		}
 	}

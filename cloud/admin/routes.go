@@ -3,6 +3,7 @@ package admin
 import (
 	"math"
 	"net/http"
+	"time"
 
 	"latchkey/access"
 	"latchkey/cloud"
@@ -61,6 +62,12 @@ type newToken struct {
 	Label string `json:"label"`
 }
 
+// A rotation says how long the token that is replaced goes on beside the new
+// one.
+type rotation struct {
+	OverlapHours float64 `json:"overlap_hours"`
+}
+
 // A shownToken is a token with its secret, which is shown this once.
 type shownToken struct {
 	cloud.Token
@@ -84,6 +91,15 @@ func (s *server) orgRoutes() {
 	s.on("DELETE "+atOrg+"/tokens/{id}", func(r *http.Request) (any, error) {
 		return nothing(s.cloud.DeleteToken(r.Context(), byAdmin, org(r), id(r)))
 	})
+	s.on("POST "+atOrg+"/tokens/{id}/rotate", with(func(r *http.Request, in rotation) (any, error) {
+		if in.OverlapHours < 0 || in.OverlapHours > cloud.MaxOverlap.Hours() {
+			return nil, bad("overlap_hours: got %v, want 0 to %v", in.OverlapHours, cloud.MaxOverlap.Hours())
+		}
+		t, secret, err := s.cloud.RotateToken(r.Context(), byAdmin, org(r), id(r), time.Duration(in.OverlapHours*float64(time.Hour)))
+		return made(shownToken{t, secret}, err)
+	}))
+	s.on("GET "+atOrg+"/sync", func(r *http.Request) (any, error) { return one(s.cloud.SyncStatus(r.Context(), org(r))) })
+	s.on("GET "+atOrg+"/unmapped", func(r *http.Request) (any, error) { return list(s.cloud.Unmapped(r.Context(), org(r))) })
 	s.on("GET "+atOrg+"/pools", func(r *http.Request) (any, error) { return list(s.cloud.Pools(r.Context(), org(r))) })
 	s.on("PUT "+atOrg+"/pools/{id}", with(func(r *http.Request, in cloud.Pool) (any, error) {
 		in.Technology = id(r)

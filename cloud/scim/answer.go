@@ -128,6 +128,7 @@ func (c *call) fail(err error) {
 	case c.ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded):
 		e = refuse(http.StatusServiceUnavailable, "", "the request was cut short; try again")
 	}
+	c.refused, c.because = e, err
 	level := slog.LevelInfo
 	args := []any{"org", c.caller.Org, "token", c.caller.Token, "client", clip(c.caller.Client), "method", c.r.Method, "status", e.Status, "scim_type", e.Type}
 	if e.Status >= 500 && e.Status != http.StatusNotImplemented {

@@ -38,6 +38,9 @@ type Options struct {
 	BaseURL func(r *http.Request) string
 	Log     *slog.Logger // nil: nothing is logged
 	MaxBody int64        // bytes of a request body; 0: 1 MiB
+	// Observe hears of each request once it is answered, those with a wrong token
+	// too; nil: nobody does.
+	Observe func(cloud.DirectoryCall)
 }
 
 // handler serves SCIM.
@@ -47,6 +50,7 @@ type handler struct {
 	baseURL func(*http.Request) string
 	log     *slog.Logger
 	maxBody int64
+	observe func(cloud.DirectoryCall)
 	user    *resourceType
 	group   *resourceType
 	guesses guesses
@@ -59,7 +63,7 @@ func NewHandler(dir Directory, opts Options) http.Handler {
 }
 
 func newHandler(dir Directory, update updateGroup, opts Options) http.Handler {
-	h := &handler{dir: dir, update: update, baseURL: opts.BaseURL, log: opts.Log, maxBody: opts.MaxBody, user: userType(), group: groupType()}
+	h := &handler{dir: dir, update: update, baseURL: opts.BaseURL, log: opts.Log, maxBody: opts.MaxBody, observe: opts.Observe, user: userType(), group: groupType()}
 	if h.baseURL == nil {
 		h.baseURL = ownURL
 	}
@@ -90,12 +94,19 @@ type call struct {
 	base   string
 	params url.Values     // names in lower case
 	data   map[string]any // the body of an operation inside a Bulk request; else nil
+
+	refused *Error // what it was answered with, if with an error
+	because error
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{h: h, w: w, r: r, ctx: r.Context(), base: strings.TrimSuffix(h.baseURL(r), "/")}
+	answer := &watched{ResponseWriter: w, status: http.StatusOK}
+	c := &call{h: h, w: answer, r: r, ctx: r.Context(), base: strings.TrimSuffix(h.baseURL(r), "/")}
 	if err := c.serve(); err != nil {
 		c.fail(err)
+	}
+	if h.observe != nil {
+		h.observe(c.ended(answer.status))
 	}
 }
 

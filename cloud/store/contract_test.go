@@ -155,6 +155,14 @@ func TestTokens(t *testing.T) {
 		is(c, "tokens", []cloud.Token{k1, k2}, func(tx cloud.Tx) ([]cloud.Token, error) { return tx.Tokens("acme") })
 		c.missing("token of another", func(tx cloud.Tx) error { return second(tx.Token("other", "1")) })
 		c.missing("hash", func(tx cloud.Tx) error { return second(tx.TokenByHash([32]byte{})) })
+		k1.Expires, k1.LastUsed, k1.LastClient = at.Add(time.Hour), at, odd
+		touch := func(use cloud.TokenUse) func(cloud.Tx) error {
+			return func(tx cloud.Tx) error { return tx.TouchToken("acme", "1", use) }
+		}
+		c.update(func(tx cloud.Tx) error { return tx.ExpireToken("acme", "1", at.Add(time.Hour)) }, touch(cloud.TokenUse{At: at, Client: odd}),
+			touch(cloud.TokenUse{At: at.Add(-time.Second), Client: "older"}), func(tx cloud.Tx) error { return tx.TouchToken("acme", "none", cloud.TokenUse{At: at}) })
+		is(c, "token in use", k1, func(tx cloud.Tx) (cloud.Token, error) { return tx.TokenByHash(h1) })
+		c.missing("expiry of another's", func(tx cloud.Tx) error { return tx.ExpireToken("other", "1", at) })
 		c.missing("delete of another's", func(tx cloud.Tx) error { return tx.DeleteToken("other", "1") })
 		c.update(func(tx cloud.Tx) error { return tx.DeleteToken("acme", "1") })
 		c.missing("deleted", func(tx cloud.Tx) error { return second(tx.TokenByHash(h1)) })

@@ -36,7 +36,7 @@ func everyStatement(t *testing.T, db *DB) (seen map[string]*sql.Stmt) {
 			x.MarkDirty("o", "a"), x.ClearDirty("o", ids), x.PruneLog("s", 1, 1), x.DeleteManualMembers("s", "g"), x.DeleteManualMembers("s", ""), x.DeleteOutcomes("s"),
 			x.AppendLog("s", 1, 1, time.Now(), []byte("{}"), delta.Hash{}), x.AppendEvent("s", "e", access.Event{N: 1}),
 			x.PutHold(cloud.Hold{ID: "h", Org: "o"}), x.PutPin(cloud.Pin{Person: "a", Site: "s", Hold: "h"}), x.DeletePin("s", "a"), x.DeletePins("s"), x.AckLog("s", 1, 0, 1, time.Now()), x.CountRoleChange("a"),
-			x.PutPool("o", cloud.Pool{Technology: "ble"}), x.DeletePool("o", "ble"),
+			x.ExpireToken("o", "t", time.Now()), x.TouchToken("o", "t", cloud.TokenUse{At: time.Now()}), x.PutPool("o", cloud.Pool{Technology: "ble"}), x.DeletePool("o", "ble"),
 			x.PutSiteState("s", cloud.SiteState{}), x.AppendAudit(cloud.AuditEntry{ID: "1", Org: "o"}), x.PutRecord(cloud.RecordRow{Site: "s", Ref: access.Ref{Kind: "person", Key: "a"}, Doc: []byte("{}")}),
 			x.DeleteRecord("s", access.Ref{Kind: "person", Key: "b"}), x.DeleteCard("o", "c"), x.DeleteToken("o", "t"), x.DeleteItem("s", "door", "d"), x.DeleteRule("s", "r"), x.DeleteBadgeType("o", "b"), x.DeleteManualMember(cloud.ManualMember{}))
 		must(one(x.Hold("o", "h")), one(x.Holds("o", true)), one(x.Holds("o", false)), one(x.Pins(ids)), one(x.HoldPins("h", "", 5)), one(x.CountPins("h")), one(x.IsDirty("o", "a")))

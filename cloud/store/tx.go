@@ -102,27 +102,39 @@ func (t *tx) PutOrg(o cloud.Org) error {
 		o.ID, o.Name, string(o.Profile), flag(o.SCIMEnabled), o.CardRemoval, list(o.Sentinels), millis(o.Created), o.Config)
 }
 
+const tokenColumns = `id, org, label, created, expires, last_used, last_client`
+
 func scanToken(s scanner) (k cloud.Token, err error) {
-	var created int64
-	err = s.Scan(&k.ID, &k.Org, &k.Label, &created)
-	k.Created = moment(created)
+	var created, expires, used int64
+	err = s.Scan(&k.ID, &k.Org, &k.Label, &created, &expires, &used, &k.LastClient)
+	k.Created, k.Expires, k.LastUsed = moment(created), moment(expires), moment(used)
 	return k, err
 }
 
 func (t *tx) TokenByHash(hash [32]byte) (cloud.Token, error) {
-	return one(t, scanToken, `SELECT id, org, label, created FROM token WHERE hash = $1`, hash[:])
+	return one(t, scanToken, `SELECT `+tokenColumns+` FROM token WHERE hash = $1`, hash[:])
 }
 
 func (t *tx) Token(org, id string) (cloud.Token, error) {
-	return one(t, scanToken, `SELECT id, org, label, created FROM token WHERE org = $1 AND id = $2`, org, id)
+	return one(t, scanToken, `SELECT `+tokenColumns+` FROM token WHERE org = $1 AND id = $2`, org, id)
 }
 
 func (t *tx) Tokens(org string) ([]cloud.Token, error) {
-	return all(t, scanToken, `SELECT id, org, label, created FROM token WHERE org = $1 ORDER BY id`, org)
+	return all(t, scanToken, `SELECT `+tokenColumns+` FROM token WHERE org = $1 ORDER BY id`, org)
 }
 
 func (t *tx) PutToken(k cloud.Token, hash [32]byte) error {
-	return t.do(`INSERT INTO token (id, org, hash, label, created) VALUES ($1, $2, $3, $4, $5)`, k.ID, k.Org, hash[:], k.Label, millis(k.Created))
+	return t.do(`INSERT INTO token (`+tokenColumns+`, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		k.ID, k.Org, k.Label, millis(k.Created), millis(k.Expires), millis(k.LastUsed), k.LastClient, hash[:])
+}
+
+func (t *tx) ExpireToken(org, id string, at time.Time) error {
+	return t.must(`UPDATE token SET expires = $1 WHERE org = $2 AND id = $3`, millis(at), org, id)
+}
+
+func (t *tx) TouchToken(org, id string, use cloud.TokenUse) error {
+	return t.do(`UPDATE token SET last_used = $1, last_client = $2 WHERE org = $3 AND id = $4 AND last_used < $1`,
+		millis(use.At), use.Client, org, id)
 }
 
 func (t *tx) DeleteToken(org, id string) error {

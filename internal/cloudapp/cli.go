@@ -28,10 +28,14 @@ type cli struct {
 		Set    orgSetCmd    `cmd:"" help:"Change an organisation's settings."`
 		Groups orgGroupsCmd `cmd:"" help:"List the groups that the directory sent."`
 		Audit  orgAuditCmd  `cmd:"" help:"List what was done, newest first."`
+
+		Sync     orgSyncCmd     `cmd:"" help:"Say how the directory gets on: last cycle, errors by kind, and what to do."`
+		Unmapped orgUnmappedCmd `cmd:"" help:"List the attributes that the directory sends and nobody declared."`
 	} `cmd:"" help:"Organisations."`
 	Token struct {
 		List   list[inOrg]    `cmd:"" help:"List the tokens, without the secrets."`
 		Create tokenCreateCmd `cmd:"" help:"Make a token. It is shown this once."`
+		Rotate tokenRotateCmd `cmd:"" help:"Make a token in place of another, which goes on for a while."`
 		Drop   drop[inOrg]    `cmd:"" aliases:"delete" help:"Take a token out of use at once."`
 	} `cmd:"" help:"SCIM tokens: what Entra ID or Okta is given."`
 	Okta struct {

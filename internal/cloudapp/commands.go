@@ -74,6 +74,28 @@ func (c *orgAuditCmd) Run(e *program.Env) error {
 	return c.do(e, http.MethodGet, c.path("audit")+"?"+q.Encode(), nil)
 }
 
+type orgSyncCmd struct{ inOrg }
+
+func (c *orgSyncCmd) Run(e *program.Env) error {
+	return c.do(e, http.MethodGet, c.path("sync"), nil)
+}
+
+type orgUnmappedCmd struct{ inOrg }
+
+func (c *orgUnmappedCmd) Run(e *program.Env) error {
+	return c.do(e, http.MethodGet, c.path("unmapped"), nil)
+}
+
+type tokenRotateCmd struct {
+	inOrg
+	ID      string        `arg:""`
+	Overlap time.Duration `help:"How long the old one goes on, such as 24h; at most 720h." default:"24h"`
+}
+
+func (c *tokenRotateCmd) Run(e *program.Env) error {
+	return c.do(e, http.MethodPost, c.path("tokens", c.ID, "rotate"), map[string]float64{"overlap_hours": c.Overlap.Hours()})
+}
+
 type tokenCreateCmd struct {
 	inOrg
 	Label string `help:"What it is for." default:"directory"`

@@ -49,11 +49,11 @@ func newHandler(c handlerConfig) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := newMetrics(c.reg, c.link, c.events)
+	m, err := newMetrics(c.reg, c.link, c.events, c.service.Unwritten)
 	if err != nil {
 		return nil, err
 	}
-	directory := m.observed(scim.NewHandler(c.service, scim.Options{Log: c.log}))
+	directory := m.observed(scim.NewHandler(c.service, scim.Options{Log: c.log, Observe: c.service.Observe}))
 	mux := http.NewServeMux()
 	mux.Handle("/admin/", http.StripPrefix("/admin", adm))
 	mux.Handle(okta.HookPath, c.okta)

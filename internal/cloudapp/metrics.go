@@ -27,7 +27,7 @@ var (
 )
 
 // newMetrics registers all of the cloud's metrics.
-func newMetrics(reg prometheus.Registerer, l link, events *eventCounter) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer, l link, events *eventCounter, unwritten func() uint64) (*metrics, error) {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "latchkey_cloud_scim_requests_total", Help: "Calls of directories, by method and class of the answer's code.",
@@ -43,7 +43,7 @@ func newMetrics(reg prometheus.Registerer, l link, events *eventCounter) (*metri
 			m.requests.WithLabelValues(method, class)
 		}
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.seconds, &collector{l, events}} {
+	for _, c := range []prometheus.Collector{m.requests, m.seconds, &collector{l, events, unwritten}} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -144,8 +144,9 @@ func (c *eventCounter) counts() map[string]uint64 {
 
 // collector reads the state of the links at scrape.
 type collector struct {
-	link   link
-	events *eventCounter
+	link      link
+	events    *eventCounter
+	unwritten func() uint64 // entries of the audit trail
 }
 
 type desc struct {
@@ -167,6 +168,7 @@ var (
 	descRefused   = desc{"latchkey_cloud_messages_refused_total", "Messages that could not be opened, or are of no site of ours.", nil}
 	descDropped   = desc{"latchkey_cloud_messages_dropped_total", "Messages that came faster than they could be taken; the site sends them again.", nil}
 	descResent    = desc{"latchkey_cloud_changes_resent_total", "Changes, and parts of snapshots, that were sent again.", nil}
+	descUnwritten = desc{"latchkey_cloud_audit_entries_lost", "Entries of the audit trail that could not be stored, and that are not counted in the trail yet.", nil}
 	descSnapshots = desc{"latchkey_cloud_snapshots_total", "Snapshots that were begun.", nil}
 
 	descSiteOnline  = desc{"latchkey_cloud_site_online", "1 while the site is heard.", bySite}
@@ -179,7 +181,7 @@ var (
 
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []desc{
-		descInfo, descBroker, descSites, descOnline, descSent, descReceived, descRefused, descDropped, descResent, descSnapshots,
+		descInfo, descBroker, descSites, descOnline, descSent, descReceived, descRefused, descDropped, descResent, descUnwritten, descSnapshots,
 		descSiteOnline, descSiteHead, descSiteApplied, descSiteLag, descSiteFault, descEvents,
 	} {
 		ch <- d.desc()
@@ -203,6 +205,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	total(descDropped, st.Dropped)
 	total(descResent, st.Resent)
 	total(descSnapshots, st.Snapshots)
+	gauge(descUnwritten, float64(c.unwritten()))
 	online := 0
 	for site, s := range sites {
 		if s.Online {
