@@ -76,6 +76,24 @@ func (s *Service) PullUser(ctx context.Context, org string, u PulledUser) (chang
 	return changed, err
 }
 
+// PullNews are those of users that are not what is stored of them already.
+func (s *Service) PullNews(ctx context.Context, org string, users []PulledUser) (news []PulledUser, err error) {
+	err = s.store.View(ctx, func(tx Tx) error {
+		news = nil
+		for _, u := range users {
+			same, err := pulledSame(tx, org, u)
+			if err != nil {
+				return err
+			}
+			if !same {
+				news = append(news, u)
+			}
+		}
+		return nil
+	})
+	return news, err
+}
+
 // pulledSame says whether u is what is stored of it already.
 func pulledSame(tx Tx, org string, u PulledUser) (bool, error) {
 	rows, err := tx.FindPeople(find(org, []Term{{"pulledId", u.ID}}), 0, 1)

@@ -172,6 +172,26 @@ func TestPushTakesOver(t *testing.T) {
 	}
 }
 
+// Okta creates somebody anew by a call whom a read has made, and who is suspended.
+func TestCallRevivesWhoIsSuspended(t *testing.T) {
+	w := newWorld(t)
+	w.caller = w.pushing()
+	read := pulled("00u1", "jane@example.com", "4711")
+	w.pull(out(read, "SUSPENDED"))
+	was := w.found("jane@example.com")
+	attrs := doc("jane@example.com", "4711")
+	attrs["externalId"], attrs["active"] = "00u1", true
+	u, err := w.svc.CreateUser(w.ctx, w.caller, attrs)
+	w.ok(err)
+	if p := w.person(u.ID); u.ID != was.ID || p.State != access.StateInactive || !p.PulledOut {
+		t.Errorf("%+v; want the same person, still locked out", p)
+	}
+	w.pull(read)
+	if p := w.person(u.ID); p.State != access.StateActive {
+		t.Errorf("unsuspended: %+v", p)
+	}
+}
+
 func TestPulledNamesDoNotMoveBetweenPeople(t *testing.T) {
 	w := newWorld(t)
 	w.pull(pulled("00u1", "jane@example.com", "4711"))

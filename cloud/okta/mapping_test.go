@@ -61,6 +61,9 @@ func TestOrder(t *testing.T) {
 	if got := strings.Join(taken, ", "); got != "suspended, john, suspended again" {
 		t.Errorf("taken %s", got)
 	}
+	if late, later := o.begin(), o.begin(); !o.claim("joan", later) || o.claim("joan", late) {
+		t.Error("an earlier read claims what a later one has claimed")
+	}
 	o.close()
 	if err := o.take("jane", o.begin(), func() error { return nil }); err == nil {
 		t.Error("taken after the end")

@@ -44,6 +44,21 @@ func (o *order) take(id string, read uint64, f func() error) error {
 	return nil
 }
 
+// claim takes note that read will say something of id, so that nothing of an
+// earlier read is taken from now on; ok is false where a later one has claimed it.
+func (o *order) claim(id string, read uint64) (ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.done[id] > read {
+		return false
+	}
+	if o.done == nil {
+		o.done = map[string]uint64{}
+	}
+	o.done[id] = read
+	return true
+}
+
 // errRetired says that a connection was changed or switched off while it was
 // being read.
 var errRetired = errors.New("okta: the connection is read no more")

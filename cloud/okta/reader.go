@@ -199,14 +199,25 @@ func (r *reader) groupGone(ctx context.Context, read uint64, id string) error {
 	return r.order.take(id, read, func() error { return r.cloud.PullGroupGone(ctx, r.org, id) })
 }
 
-// take takes users in. One who is refused is a problem of that user alone.
+// take takes users in. One who is refused is a problem of that user alone. Most
+// are what they were, which is found out of all of a page at once.
 func (r *reader) take(ctx context.Context, read uint64, page []User) error {
+	var users []cloud.PulledUser
 	for _, u := range page {
-		if checkID(u.ID) != nil {
-			continue
+		if checkID(u.ID) == nil && r.order.claim(u.ID, read) {
+			users = append(users, r.pulled(u))
 		}
+	}
+	news, err := r.cloud.PullNews(ctx, r.org, users)
+	if err != nil {
+		return err
+	}
+	for _, u := range users {
+		r.failed(kindUser, u.ID, nil)
+	}
+	for _, u := range news {
 		err := r.order.take(u.ID, read, func() error {
-			_, err := r.cloud.PullUser(ctx, r.org, r.pulled(u))
+			_, err := r.cloud.PullUser(ctx, r.org, u)
 			return err
 		})
 		if err != nil && !refused(err) {
