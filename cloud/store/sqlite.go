@@ -69,7 +69,7 @@ func Open(ctx context.Context, path string) (*DB, error) {
 		return nil, errors.Join(fmt.Errorf("store: %s: %w", path, err), db.Close())
 	}
 	var err error
-	if db.write, err = sql.Open("sqlite", dsn(path, false)); err != nil {
+	if db.write, err = openKeeping(dsn(path, false)); err != nil {
 		return fail(err)
 	}
 	db.write.SetMaxOpenConns(1)
@@ -85,7 +85,7 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	if err := db.migrate(ctx); err != nil {
 		return fail(err)
 	}
-	if db.read, err = sql.Open("sqlite", dsn(path, true)); err != nil {
+	if db.read, err = openKeeping(dsn(path, true)); err != nil {
 		return fail(err)
 	}
 	db.read.SetMaxOpenConns(readers)
