@@ -126,11 +126,12 @@ func keep(from, to map[string]any, t target) {
 	}
 	switch v := v.(type) {
 	case *memberList:
-		if had, ok := to[k].(*memberList); ok {
-			v = had
-		}
-		if k, whole := to[k].(*memberList); !whole || k.only != nil {
-			to["members"] = v.keeping(t.sub)
+		had, ok := to[k].(*memberList)
+		switch {
+		case !ok:
+			to[k] = v.keeping(t.sub)
+		case had.only != nil: // else all are there
+			to[k] = had.keeping(t.sub)
 		}
 	case map[string]any:
 		sub := key(v, t.sub)

@@ -17,6 +17,7 @@ import (
 	"latchkey/cloud"
 	"latchkey/cloud/scim"
 	"latchkey/cloud/store"
+	"latchkey/cloud/store/pgtest"
 )
 
 // A tenant is an organisation of a real cloud: domain, database and protocol.
@@ -29,14 +30,41 @@ type tenant struct {
 	tokenID string
 }
 
+// newCloud is a cloud over SQLite.
 func newCloud(t testing.TB, orgs ...cloud.Org) []*tenant {
 	t.Helper()
-	ctx := context.Background()
-	db, err := store.Open(ctx, filepath.Join(t.TempDir(), "cloud.db"))
+	return cloudOver(t, openSQLite(t), orgs...)
+}
+
+func openSQLite(t testing.TB) cloud.Store {
+	t.Helper()
+	db, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "cloud.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func openPostgres(t testing.TB) cloud.Store {
+	t.Helper()
+	db, err := store.OpenPostgres(context.Background(), store.PostgresConfig{URL: pgtest.Database(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// onEachStore runs a test over every kind of database.
+func onEachStore(t *testing.T, test func(t *testing.T, db cloud.Store)) {
+	t.Run("SQLite", func(t *testing.T) { test(t, openSQLite(t)) })
+	t.Run("PostgreSQL", func(t *testing.T) { test(t, openPostgres(t)) })
+}
+
+func cloudOver(t testing.TB, db cloud.Store, orgs ...cloud.Org) []*tenant {
+	t.Helper()
+	ctx := context.Background()
 	svc, err := cloud.NewService(db, cloud.Options{})
 	if err != nil {
 		t.Fatal(err)
