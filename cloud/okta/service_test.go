@@ -267,6 +267,9 @@ func TestBadConnectionsLoseNothing(t *testing.T) {
 			t.Errorf("%+v; want to be told that the token is refused", st)
 		}
 		w.want("with a token that is refused", 49)
+		if h := w.okta.Health()["acme"]; !h.Failing || h.Waiting || h.NotTaken != 0 || time.Since(h.LastSuccess) < 2*okta.DefaultPoll {
+			t.Errorf("%+v; want it failing since the token went", h)
+		}
 		w.org.Revoke(false)
 		time.Sleep(okta.DefaultPoll)
 		w.settle()

@@ -126,3 +126,26 @@ func advice(st *Status, err error, now time.Time) (all []string) {
 	say(err != nil && len(all) == 0, "Okta cannot be read at present; it is tried again at each poll")
 	return all
 }
+
+// Health is a Status in figures.
+type Health struct {
+	LastSuccess time.Time // zero until there was one in this process
+	Failing     bool
+	Waiting     bool // for a person
+	NotTaken    int  // users and groups
+}
+
+// Health says how the reading goes of each organisation that is read, by its
+// id. It asks no database.
+func (s *Service) Health() map[string]Health {
+	s.mu.Lock()
+	readers := maps.Clone(s.readers)
+	s.mu.Unlock()
+	all := make(map[string]Health, len(readers))
+	for org, r := range readers {
+		r.mu.Lock()
+		all[org] = Health{r.polled, len(r.failures) > 0, r.state.Held != nil, len(r.state.Problems)}
+		r.mu.Unlock()
+	}
+	return all
+}

@@ -49,6 +49,9 @@ func newHandler(c handlerConfig) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.reg.Register(oktaCollector{c.okta}); err != nil {
+		return nil, err
+	}
 	m, err := newMetrics(c.reg, c.link, c.events, c.service.Unwritten)
 	if err != nil {
 		return nil, err
