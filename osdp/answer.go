@@ -141,11 +141,11 @@ func (b *Bus) Silence(now time.Time) []Event {
 	}
 	b.cur = nil
 	if !p.stats.Online {
-		spent := now.Sub(b.sentAt)
-		if b.deadDue.Before(now) {
-			b.deadDue = now
+		account := b.account(p)
+		if account.Before(now) {
+			*account = now
 		}
-		b.deadDue = b.deadDue.Add(deadShare * spent)
+		*account = account.Add(deadShare * now.Sub(b.sentAt))
 	}
 	b.miss(now, p)
 	return b.take()
@@ -178,7 +178,7 @@ func (b *Bus) accept(now time.Time, p *pd, f Frame) {
 	p.knowsCRC = p.knowsCRC || !p.checksum
 	p.answered, p.seq = p.seq, p.seq%3+1
 	p.awaits, p.lastGood, p.due = false, now, now
-	p.misses, p.silent, p.nak1, p.badMACs = 0, 0, 0, 0
+	p.misses, p.silent, p.unheard, p.nak1, p.badMACs = 0, 0, 0, 0, 0
 	p.away = nil
 	p.stats.Latency.add(now.Sub(b.sentAt))
 	if p.step == stepChallenge || p.step == stepServer {

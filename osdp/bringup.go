@@ -39,12 +39,17 @@ func (b *Bus) capable(now time.Time, p *pd, caps PDCAP) {
 	b.receive(now, p)
 }
 
-// receive goes on to tell p how long replies may be, if that is news to it.
+// receive goes on to tell p how long replies may be, if that is news to it. One
+// that only lost its place hears it once it is polled again: a card fits into
+// what any PD may send.
 func (b *Bus) receive(now time.Time, p *pd) {
-	if p.step = stepReceive; p.noReceive || b.opt.MaxReply <= minReceive {
+	if p.step = stepReceive; p.stats.Online || !b.tellsReceive(p) {
 		b.known(now, p)
 	}
 }
+
+// tellsReceive says whether p is to hear how long replies may be.
+func (b *Bus) tellsReceive(p *pd) bool { return !p.noReceive && b.opt.MaxReply > minReceive }
 
 // known goes on with p once it has said who it is.
 func (b *Bus) known(now time.Time, p *pd) {
@@ -82,7 +87,10 @@ func (b *Bus) up(now time.Time, p *pd) {
 	b.fileBack(now, p)
 	p.refresh = []byte{CodeLSTAT, CodeISTAT, CodeOSTAT, CodeRSTAT}
 	kind := Restarted
-	if !p.stats.Online {
+	switch {
+	case p.stats.Online && b.tellsReceive(p):
+		p.refresh = slices.Insert(p.refresh, 0, CodeACURXSIZE)
+	case !p.stats.Online:
 		kind = Online
 		p.stats.Online, p.stats.Since = true, now
 		p.polled, p.quiet, p.probes = now, false, 0

@@ -64,16 +64,17 @@ type Options struct {
 
 const (
 	retryFirst    = 100 * time.Millisecond // before the third try and so on, doubling
-	retryMost     = 500 * time.Millisecond
+	retryMost     = 200 * time.Millisecond
 	probeFirst    = 500 * time.Millisecond // from one probe of a dead PD to the next, doubling
 	probeMost     = 5 * time.Second
 	busyWait      = 100 * time.Millisecond
-	deadShare     = 28                     // dead PDs get one part in so many of the bus's time: fewer than one poll in a hundred of the others waits for them
+	deadShare     = 20                     // dead PDs get one part in so many of the bus's time
 	deadAhead     = 600 * time.Millisecond // of it they may take before they have saved it
+	unheardMost   = 3                      // starts that nobody answered make a PD a dead one
 	refuseCRC     = 3                      // NAK 1 in a row, before a PD that never took a CRC is spoken to without
 	drainMost     = 256                    // replies that a PD may have kept; more come from somebody who shows cards now
-	bringUpTries  = 3                      // met by silence before the start is made anew ...
-	bringUpMost   = 10                     // ... and by noise
+	bringUpTries  = 5                      // met by silence before the start is made anew ...
+	bringUpMost   = 20                     // ... and by noise
 	restartsMost  = 8                      // in a row, before an online PD counts as offline
 	checksumEvery = 3                      // every so many probes one is closed by the checksum
 	baudLeast     = 1200                   // speeds of a COM that are taken at their word
@@ -158,7 +159,7 @@ type pd struct {
 	awaits   bool     // out has no answer yet
 	req      *request // whose command is outstanding, nil for our own
 	queue    []*request
-	refresh  []byte     // states still to be read
+	refresh  []byte     // commands still to be sent: ACURXSIZE and the questions for states
 	file     *fileJob   // nil without one
 	parts    *Assembler // of a multi-part message that it sends, nil without one
 	partsOf  byte       // its code
@@ -173,7 +174,9 @@ type pd struct {
 	drained  int        // replies taken in stepDrain
 	restarts int        // in a row without a live exchange
 	quiet    bool       // the start under way is our own wish: its lights and outputs are as they were
-	probes   int        // unanswered starts in a row
+	probes   int        // starts in a row that did not come to their end
+	unheard  int        // of them, those that nobody answered; unheardMost before the first
+	deadDue  time.Time  // as the Bus's, for what it takes while it can be heard
 
 	secured
 
@@ -229,7 +232,7 @@ func NewBus(pds []PDConfig, opt ...Options) *Bus {
 		b.opt.Rand = rand.Reader
 	}
 	for _, c := range pds {
-		b.pds = append(b.pds, &pd{cfg: c, addr: c.Addr, baud: b.opt.Baud})
+		b.pds = append(b.pds, &pd{cfg: c, addr: c.Addr, baud: b.opt.Baud, unheard: unheardMost})
 	}
 	return b
 }
@@ -391,10 +394,19 @@ func (b *Bus) Next(now time.Time) (x Exchange, wait time.Duration) {
 	return Exchange{p.addr, p.baud, b.wire, b.opt.ReplyDelay + air(len(b.wire), p.baud)}, 0
 }
 
+// account is from what p pays for its silences: its own while it can be heard
+// now and then, and else the one that all dead PDs share.
+func (b *Bus) account(p *pd) *time.Time {
+	if p.unheard < unheardMost {
+		return &p.deadDue
+	}
+	return &b.deadDue
+}
+
 // due is when p may have the line: when it wants it, but dead PDs may take only
 // one part in deadShare of the time while others live, and deadAhead at once.
 func (b *Bus) due(p *pd) time.Time {
-	paid := b.deadDue.Add(-deadShare * deadAhead)
+	paid := b.account(p).Add(-deadShare * deadAhead)
 	if !p.stats.Online && p.step == stepID && p.probes+p.misses > 0 && paid.After(p.due) && slices.ContainsFunc(b.pds, func(p *pd) bool { return p.stats.Online }) {
 		return paid
 	}
@@ -445,6 +457,9 @@ func (b *Bus) choose(now time.Time) *pd {
 	return command
 }
 
+// maxReply is the data of ACURXSIZE.
+func (b *Bus) maxReply() []byte { return []byte{byte(b.opt.MaxReply), byte(b.opt.MaxReply >> 8)} }
+
 // build makes the next frame of p.
 func (b *Bus) build(now time.Time, p *pd) {
 	if p.step == live && p.channel != nil && p.file == nil && len(p.queue) == 0 && now.Sub(p.since) >= b.opt.Session {
@@ -471,14 +486,16 @@ func (b *Bus) build(now time.Time, p *pd) {
 		f.Data, _ = keyset(k).AppendData(nil)
 		p.install.sent = true
 	case p.step == stepReceive:
-		f.Code, f.Data = CodeACURXSIZE, []byte{byte(b.opt.MaxReply), byte(b.opt.MaxReply >> 8)}
+		f.Code, f.Data = CodeACURXSIZE, b.maxReply()
 	case p.step == stepDrain:
 		f.Code = CodePOLL
 	case len(p.queue) > 0:
 		p.req = p.queue[0]
 		f.Code, f.Data = p.req.cmds[p.req.next].code, p.req.cmds[p.req.next].data
 	case len(p.refresh) > 0 && !b.overdue(now, p):
-		f.Code = p.refresh[0]
+		if f.Code = p.refresh[0]; f.Code == CodeACURXSIZE {
+			f.Data = b.maxReply()
+		}
 	case isFile:
 		f.Code = CodeFILETRANSFER
 		f.Data, _ = fragment.AppendData(b.data[:0]) // a fragment is shorter than a frame

@@ -27,7 +27,7 @@ func (b *Bus) Down(now time.Time) []Event {
 			b.offline(now, p)
 		}
 		p.begin(now)
-		p.probes, p.misses, p.silent = 0, 0, 0
+		p.probes, p.misses, p.silent, p.unheard = 0, 0, 0, unheardMost
 	}
 	return b.take()
 }
@@ -96,6 +96,9 @@ func (b *Bus) miss(now time.Time, p *pd) {
 		p.stats.Trouble = NoTrouble // it is not there
 		p.misses, p.silent = 0, 0
 		p.probes++
+		if p.step == stepID {
+			p.unheard++
+		}
 		p.elsewhere()
 		p.begin(now.Add(min(probeFirst<<min(p.probes-1, 8), probeMost)))
 		p.checksum = p.noCRC || p.probes%checksumEvery == checksumEvery-1
@@ -120,7 +123,7 @@ func (b *Bus) offline(now time.Time, p *pd) {
 		p.file.stale = true
 	}
 	p.knowsCRC, p.noCRC, p.checksum, p.noReceive = false, false, false, false // it may be another when it comes back
-	p.misses, p.silent, p.nak1, p.restarts, p.probes, p.lastNAK = 0, 0, 0, 0, 1, NAKNone
+	p.misses, p.silent, p.unheard, p.nak1, p.restarts, p.probes, p.lastNAK = 0, 0, unheardMost, 0, 0, 1, NAKNone
 	p.badMACs, p.candidate, p.tries, p.quiet, p.parts = 0, 0, 0, false, nil
 	p.begin(now.Add(probeFirst))
 	b.emit(now, p, Event{Kind: Offline})
