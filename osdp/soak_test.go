@@ -29,9 +29,11 @@ type soak struct {
 	pds   []*osdptest.PD
 	rng   *rand.Rand
 	shown map[uint32]bool // cards
+	up    time.Duration   // until all live PDs were online
 
 	mu     sync.Mutex // guards what follows
 	told   map[uint32]int
+	online int // PDs that came up
 	opened int // outputs driven
 	bad    []string
 }
@@ -93,6 +95,8 @@ func (s *soak) emit(e osdp.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch e.Kind {
+	case osdp.Online:
+		s.online++
 	case osdp.Card:
 		s.told[binary.BigEndian.Uint32(e.Data)]++
 	case osdp.Offline, osdp.Untrusted, osdp.StaleCard, osdp.Malformed, osdp.Other:
@@ -100,11 +104,16 @@ func (s *soak) emit(e osdp.Event) {
 	}
 }
 
-// run shows cards and opens doors until long has passed, and lets the last ones
-// arrive.
+// run shows cards and opens doors until long has passed, once all live PDs are
+// up, and lets the last ones arrive.
 func (s *soak) run(long time.Duration) {
 	start := time.Now()
-	time.Sleep(30 * time.Second)
+	for up := 0; up < soakDead-1; s.locked(func() { up = s.online }) {
+		if time.Sleep(time.Second); time.Since(start) > time.Minute {
+			s.t.Fatalf("%d PDs are up after a minute", up)
+		}
+	}
+	s.up = time.Since(start)
 	sent := 0
 	door := time.Now()
 	for time.Since(start) < long-time.Minute {
@@ -178,10 +187,10 @@ func (s *soak) judge(long time.Duration) {
 	if s.air.lost == 0 || s.air.damaged == 0 || len(s.shown) < 50 || all.Retries == 0 {
 		s.t.Errorf("%d frames lost, %d bytes damaged, %d cards, %d retries: no soak", s.air.lost, s.air.damaged, len(s.shown), all.Retries)
 	}
-	s.t.Logf("soak: %v at %d baud: %d frames, %d of them lost, %d bytes damaged; %d cards, %d lost, %d doubled; "+
+	s.t.Logf("soak: %v at %d baud: all up after %v; %d frames, %d of them lost, %d bytes damaged; %d cards, %d lost, %d doubled; "+
 		"live PDs offline, or in other trouble, %d times; worst poll gap %v; dead PD %.2f %% of the line; "+
 		"%d polls, %d repeats, %d bad checks, %d bad MACs, %d channels, %d restarts",
-		long, s.air.baud, s.air.frames, s.air.lost, s.air.damaged, len(s.shown), lost, doubled, len(s.bad),
+		long, s.air.baud, s.up, s.air.frames, s.air.lost, s.air.damaged, len(s.shown), lost, doubled, len(s.bad),
 		all.WorstPollGap.Round(time.Millisecond), 100*share,
 		all.Polls, all.Retries, all.CRCErrors, all.MACErrors, all.Handshakes, all.Restarts)
 }
