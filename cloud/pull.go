@@ -271,27 +271,35 @@ func (s *Service) Pulled(ctx context.Context, org string) (people []PulledPerson
 	return people, groups, err
 }
 
-// ReleasePulled gives back what the pull took from people whom another
-// directory owns, once it is read no more, and says from how many.
-func (s *Service) ReleasePulled(ctx context.Context, by Actor, org string) (n int, err error) {
-	err = s.update(ctx, org, act{by: by, what: "give back what the reading of a directory took"}, func(w *work) error {
+// ReleasePulled ends what the pull says once its directory is read no more.
+// Those whom the pull owns stay as they are, and whoever is locked out stays
+// that until a directory that calls says otherwise. giveBack lets those in again
+// whom another directory owns and whom only the pull had locked out; n is how
+// many.
+func (s *Service) ReleasePulled(ctx context.Context, by Actor, org string, giveBack bool) (n int, err error) {
+	err = s.update(ctx, org, act{by: by, what: "end what the reading of a directory says"}, func(w *work) error {
 		n = 0
 		people, err := w.tx.PulledPeople(org)
 		if err != nil {
 			return err
 		}
 		for _, p := range people {
-			if p.Owned || !p.Out {
+			if !p.Out || !p.Owned && !giveBack {
 				continue
 			}
 			row, err := w.tx.Person(org, p.ID)
 			if err != nil {
 				return err
 			}
-			n++
-			row.PulledID, row.PulledStatus, row.PulledOut = "", "", false
+			row.PulledOut = false
+			if !p.Owned {
+				n++
+				row.PulledID, row.PulledStatus = "", ""
+			} else if row.Active { // it says so itself; but nobody comes in by this
+				continue
+			}
 			w.note(row.ID, p.Status, nil)
-			w.people[row.ID], w.roles[row.ID] = true, true
+			w.people[row.ID] = true
 			if err := w.tx.PutPerson(row); err != nil {
 				return err
 			}

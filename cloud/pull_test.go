@@ -133,7 +133,7 @@ func TestPushOwnsThePerson(t *testing.T) {
 	if p = w.person(jane.ID); p.State != access.StateInactive || p.Pulled != "DELETED" {
 		t.Errorf("deleted in the directory that is read: %+v", p)
 	}
-	if n, err := w.svc.ReleasePulled(w.ctx, admin, "acme"); err != nil || n != 1 {
+	if n, err := w.svc.ReleasePulled(w.ctx, admin, "acme", true); err != nil || n != 1 {
 		t.Errorf("ReleasePulled = %d, %v; want 1", n, err)
 	}
 	if p = w.person(jane.ID); p.State != access.StateActive || p.Pulled != "" {
@@ -221,6 +221,31 @@ func TestPulledCardThatCannotBe(t *testing.T) {
 	}
 	if changed := w.pull(cloud.PulledUser{ID: "00u5", Status: "DEPROVISIONED", Gone: true, Attrs: doc("gone@example.com", "1")}); changed {
 		t.Error("somebody who had left before the first read is made")
+	}
+}
+
+// Once the directory is read no more, whoever it had suspended stays out until
+// a directory that calls lets them in.
+func TestReleaseOfThePullsOwn(t *testing.T) {
+	w := newWorld(t)
+	w.caller = w.pushing()
+	w.pull(out(pulled("00u1", "jane@example.com", "4711"), "SUSPENDED"))
+	for _, giveBack := range []bool{false, true} {
+		if n, err := w.svc.ReleasePulled(w.ctx, admin, "acme", giveBack); err != nil || n != 0 {
+			t.Errorf("ReleasePulled = %d, %v; want nobody let in", n, err)
+		}
+	}
+	p := w.found("jane@example.com")
+	if p.State != access.StateInactive {
+		t.Errorf("released: %+v; want her out", p)
+	}
+	w.mustPatch(p.ID, map[string]any{"title": "Head"})
+	if p = w.person(p.ID); p.State != access.StateInactive {
+		t.Errorf("changed by a call: %+v; want her out", p)
+	}
+	w.mustPatch(p.ID, map[string]any{"active": true})
+	if p = w.person(p.ID); p.State != access.StateActive {
+		t.Errorf("active by a call: %+v", p)
 	}
 }
 

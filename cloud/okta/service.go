@@ -354,10 +354,7 @@ func (s *Service) Off(ctx context.Context, by cloud.Actor, org string, giveBack 
 	if err := s.cloud.PutSetting(ctx, by, org, stateName, "stop reading Okta", nil, nil); err != nil {
 		return 0, err
 	}
-	if giveBack {
-		released, err = s.cloud.ReleasePulled(ctx, by, org)
-	}
-	return released, err
+	return s.cloud.ReleasePulled(ctx, by, org, giveBack)
 }
 
 // Sync lets everything be read now: cloud.ErrNotFound where there is no
