@@ -2,7 +2,6 @@ package cloud
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 
@@ -315,11 +314,8 @@ func (s *Service) Members(ctx context.Context, c Caller, id, after string, limit
 func (s *Service) GroupsOf(ctx context.Context, c Caller, user string) ([]Member, error) {
 	var groups []Member
 	err := s.store.View(ctx, func(tx Tx) error {
-		_, err := scimPerson(tx, c.Org, user)
-		if errors.Is(err, ErrNotFound) {
-			return nil
-		}
-		if err == nil {
+		n, err := tx.CountPeople(find(c.Org, []Term{{"id", user}}))
+		if err == nil && n > 0 {
 			groups, err = tx.GroupsOf(c.Org, user)
 		}
 		return err
