@@ -2,7 +2,6 @@ package scim
 
 import (
 	"crypto/sha256"
-	"maps"
 	"net"
 	"net/netip"
 	"sync"
@@ -71,19 +70,18 @@ func (g *guesses) wrong(from netip.Addr, token string, now time.Time) {
 	if g.until == nil {
 		g.until = map[netip.Addr]time.Time{}
 	}
-	if len(g.until) >= maxGuessers {
-		maps.DeleteFunc(g.until, func(_ netip.Addr, t time.Time) bool { return !t.After(now) })
-	}
 	t := g.until[from]
 	if t.Before(now) {
 		t = now
 	}
 	g.until[from] = t.Add(guessInterval)
-	for addr := range g.until { // whichever comes first
-		if len(g.until) <= maxGuessers {
+	looked := 0
+	for addr, t := range g.until { // few at a time, whichever come first: a guess must not cost much
+		full := len(g.until) > maxGuessers
+		if looked++; looked > 4 && !full {
 			break
 		}
-		if addr != from {
+		if addr != from && (full || !t.After(now)) {
 			delete(g.until, addr)
 		}
 	}
