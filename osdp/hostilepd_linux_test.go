@@ -204,7 +204,7 @@ func gaps(t *testing.T, do func(*villain, osdp.Frame), late bool, long time.Dura
 func TestVillains(t *testing.T) {
 	long := 5 * time.Minute
 	if raced {
-		long = 2 * time.Minute
+		long = 45 * time.Second
 	}
 	p99 := func(all []time.Duration) time.Duration { return all[len(all)*99/100] }
 	honest, _ := gaps(t, (*villain).honest, true, long)
