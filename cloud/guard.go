@@ -65,6 +65,7 @@ func (w *work) guard(p *plan) (pinning map[string]bool, err error) {
 		if err != nil {
 			return nil, err
 		}
+		p.rows[site] = row
 		e := p.effects[site]
 		e.Openings = row.Openings
 		switch w.guarded {
@@ -143,9 +144,12 @@ func (w *work) carryOut(p *plan) error {
 // write appends to the log of site what p has for it, and counts what opens
 // there and what does no more.
 func (w *work) write(p *plan, site string) error {
-	row, err := w.measured(site)
-	if err != nil {
-		return err
+	row, known := p.rows[site]
+	if !known {
+		var err error
+		if row, err = w.measured(site); err != nil {
+			return err
+		}
 	}
 	if e := p.effects[site]; e != nil {
 		row.Openings += e.written

@@ -108,20 +108,13 @@ func (j *journal) nothingNew(w *work) {
 	j.of(w.org.ID, w.now, func(p *pages) { p.calls[callKey{w.act.by, w.act.what + ", nothing new", 0}]++ })
 }
 
-// received takes down the attributes of next that no row of the mapping table
-// has and that are not as they were in old.
-func (j *journal) received(w *work, old, next map[string]any) {
-	was := flatten(old)
-	for path, value := range flatten(next) {
-		if before, had := was[path]; had && before == value {
-			continue
+// received takes down attributes that no row of the mapping table has.
+func (j *journal) received(w *work) {
+	j.of(w.org.ID, w.now, func(p *pages) {
+		for _, u := range w.received {
+			seen(p.unmapped, u)
 		}
-		if name := plainPath(path); unmapped(name) {
-			j.of(w.org.ID, w.now, func(p *pages) {
-				seen(p.unmapped, Unmapped{Attr: name, Count: 1, Last: w.now, Type: typeOf(next, path)})
-			})
-		}
-	}
+	})
 }
 
 // Flush writes what was taken down since the last time. What could not be

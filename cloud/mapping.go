@@ -144,23 +144,38 @@ func groupMapping() []Mapping {
 	return rows
 }
 
-// take puts what a directory says of a user into p.
-func take(p *PersonRow, attrs map[string]any) {
-	for _, m := range userMapping() {
-		if m.take != nil {
-			m.take(p, attrs)
+// A mapper takes in what directories say of users, by the mapping table.
+type mapper struct {
+	takes []func(*PersonRow, map[string]any)
+	names []string // of the table's attributes of users; "metadata." for any below
+}
+
+func newMapper() mapper {
+	var m mapper
+	for _, row := range slices.Concat(userMapping(), keptMapping()) {
+		m.names = append(m.names, strings.TrimSuffix(row.SCIM, "NAME"))
+		if row.take != nil {
+			m.takes = append(m.takes, row.take)
 		}
+	}
+	return m
+}
+
+// take puts what a directory says of a user into p.
+func (m *mapper) take(p *PersonRow, attrs map[string]any) {
+	for _, take := range m.takes {
+		take(p, attrs)
 	}
 }
 
 // unmapped says whether the user attribute at path is in no row of the table.
-func unmapped(path string) bool {
-	for _, m := range slices.Concat(userMapping(), keptMapping()) {
-		name := strings.TrimSuffix(m.SCIM, "NAME")
-		if len(path) >= len(name) && strings.EqualFold(path[:len(name)], name) {
-			if rest := path[len(name):]; rest == "" || strings.HasSuffix(name, ".") || rest[0] == '.' || rest[0] == '[' {
-				return false
-			}
+func (m *mapper) unmapped(path string) bool {
+	for _, name := range m.names {
+		if len(path) < len(name) || !strings.EqualFold(path[:len(name)], name) {
+			continue
+		}
+		if rest := path[len(name):]; rest == "" || strings.HasSuffix(name, ".") || rest[0] == '.' {
+			return false
 		}
 	}
 	return true

@@ -14,6 +14,7 @@ type plan struct {
 	was      map[string]*layout // sites whose doors, groups or schedules change: as they were
 	units    map[string][]unit
 	effects  map[string]*effect
+	rows     map[string]SiteRow // of sites with effects, once the guard has looked at them
 	outcomes []Outcome
 	later    []string // people whose gains are left for the background
 	pins     []Pin
@@ -32,7 +33,7 @@ func (w *work) plan(pinning map[string]bool) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{views: views, was: map[string]*layout{}, units: map[string][]unit{}, effects: map[string]*effect{}}
+	p := &plan{views: views, was: map[string]*layout{}, units: map[string][]unit{}, effects: map[string]*effect{}, rows: map[string]SiteRow{}}
 	if err := w.planOwn(p); err != nil {
 		return nil, err
 	}

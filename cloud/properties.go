@@ -24,9 +24,21 @@ func propertyStatus(tx Tx, row SiteRow) (PropertyStatus, error) {
 		return PropertyStatus{}, err
 	}
 	st := PropertyStatus{Property: row.Property}
+	waits := func(name, id string) {
+		if id == "" && name != "" && !slices.Contains(st.Waits, name) {
+			st.Waits = append(st.Waits, name)
+		}
+	}
+	for i, name := range row.Pilot {
+		waits(name, row.PilotIDs[i])
+	}
 	for _, r := range rules {
-		if r.Enabled {
-			st.Rules++
+		if !r.Enabled {
+			continue
+		}
+		st.Rules++
+		for _, c := range r.Conditions {
+			waits(c.Group, c.GroupID)
 		}
 	}
 	if st.Syncing = st.Rules > 0; !st.Syncing {

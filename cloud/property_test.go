@@ -309,6 +309,115 @@ func TestOrderOfIndependentCalls(t *testing.T) {
 	})
 }
 
+// TestFirstMatchWins: whatever rules there are in whatever order, everyone has
+// what the first enabled rule gives that is about them, and no other.
+func TestFirstMatchWins(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		dir, err := os.MkdirTemp("", "cloud")
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		defer os.RemoveAll(dir)
+		w := copyOf(t, t.Context(), dir)
+		defer w.db.Close()
+		type someone struct {
+			id, title string
+			in        map[string]bool
+		}
+		var people []someone
+		for i := range 6 {
+			p := someone{title: rapid.SampledFrom([]string{"Boss", "Clerk"}).Draw(t, "title"), in: map[string]bool{}}
+			d := doc(fmt.Sprint("user", i), "")
+			d["title"] = p.title
+			u, err := w.svc.CreateUser(w.ctx, w.caller, d)
+			w.ok(err)
+			p.id = u.ID
+			people = append(people, p)
+		}
+		for _, g := range []string{"A", "B"} {
+			group := w.group(g)
+			for _, p := range people {
+				if p.in[g] = rapid.Bool().Draw(t, "in "+g); p.in[g] {
+					w.members(group.ID, p.id)
+				}
+			}
+		}
+		conditions := rapid.SliceOfN(rapid.SampledFrom([]cloud.Condition{
+			{Group: "A"}, {Group: "B"}, {Attr: "title", Op: "eq", Value: "boss"}, {Attr: "title", Op: "ne", Value: "boss"},
+		}), 0, 3)
+		holds := func(p someone, c cloud.Condition) bool {
+			if c.Attr == "" {
+				return p.in[c.Group]
+			}
+			return (p.title == "Boss") == (c.Op == "eq")
+		}
+		matches := func(p someone, r cloud.Rule) bool {
+			n := 0
+			for _, c := range r.Conditions {
+				if holds(p, c) {
+					n++
+				}
+			}
+			return len(r.Conditions) == 0 || n == len(r.Conditions) || n > 0 && r.Match == cloud.MatchAny
+		}
+		var rules []cloud.Rule
+		var ids []string
+		enabled := false
+		for i := range rapid.IntRange(1, 5).Draw(t, "rules") {
+			r := cloud.Rule{ID: fmt.Sprint("r", i), Enabled: rapid.IntRange(0, 3).Draw(t, "enabled") > 0, Conditions: conditions.Draw(t, "conditions"),
+				Match: rapid.SampledFrom([]string{cloud.MatchAll, cloud.MatchAny}).Draw(t, "match")}
+			r, err := w.svc.CreateRule(w.ctx, admin, "acme", "north", r)
+			w.ok(err)
+			rules, ids, enabled = append(rules, r), append(ids, r.ID), enabled || r.Enabled
+		}
+		ids = rapid.Permutation(ids).Draw(t, "order")
+		_, err = w.svc.OrderRules(w.ctx, admin, "acme", "north", ids)
+		w.ok(err)
+		for _, p := range people {
+			want := ""
+			for _, id := range ids {
+				r := rules[slices.IndexFunc(rules, func(r cloud.Rule) bool { return r.ID == id })]
+				if r.Enabled && matches(p, r) && want == "" {
+					want = id
+				}
+			}
+			got := ""
+			for _, s := range w.person(p.id).Sites {
+				got = s.Rule
+			}
+			if got != want && enabled {
+				t.Fatalf("%+v has what rule %q gives, want %q of %+v in order %v", p, got, want, rules, ids)
+			}
+		}
+	})
+}
+
+// TestD12RulesTurnedOn: on a property that was frozen, the first rule shows
+// whom it takes access from, and waits where they are many.
+func TestD12RulesTurnedOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, rule, ids := w.crowd(25)
+	rules, err := w.svc.Rules(w.ctx, "acme", "north")
+	w.ok(err)
+	w.ok(w.svc.DeleteRule(w.ctx, admin, "acme", "north", rules[1].ID))
+	w.ok(w.svc.DeleteRule(w.ctx, admin, "acme", "north", rule.ID)) // frozen: nobody loses anything
+	w.expect("north", ids[0], "active, card 1000, in staff")
+	late := w.user("late", "5000")
+	next := cloud.Rule{Name: "New people", Enabled: true, OnlyNew: true, Groups: []string{"staff"}}
+	_, err = w.svc.CreateRule(w.ctx, admin, "acme", "north", next)
+	held, ok := errors.AsType[*cloud.Held](err)
+	if !ok || held.Hold.Preview.Lose.People != 25 || held.Hold.Preview.Gain.People != 0 {
+		t.Fatalf("got %v", err)
+	}
+	w.expect("north", ids[0], "active, card 1000, in staff")
+	next.OnlyNew = false
+	_, err = w.svc.CreateRule(w.ctx, admin, "acme", "north", next) // takes nothing
+	w.ok(err)
+	w.expect("north", late.ID, "active, card 5000, in staff")
+}
+
 func (w *world) members(group string, add ...string) {
 	w.Helper()
 	_, err := w.svc.UpdateGroup(w.ctx, w.caller, group, "", func(e *cloud.GroupEdit) error { return e.Add(add...) })

@@ -483,7 +483,7 @@ func (w *work) putUser(row *PersonRow, old, next map[string]any) (User, error) {
 	if _, ok := cardOf(next); !ok {
 		return User{}, &Invalid{ScimType: InvalidValue, Attr: cardAttr, Detail: "the card number is no text"}
 	}
-	take(row, next)
+	w.s.mapping.take(row, next)
 	// A request that says nothing new about the number is not refused for it.
 	sameNumber := strings.TrimSpace(row.CardNumber) == strings.TrimSpace(before.CardNumber)
 	if err := w.directoryCard(row, w.lenient || !created && (!active || sameNumber)); err != nil {
@@ -505,8 +505,10 @@ func (w *work) putUser(row *PersonRow, old, next map[string]any) (User, error) {
 		row.Version++
 		for path, ch := range differences(old, next) {
 			w.note(path, ch.Before, ch.After)
+			if name := plainPath(path); ch.After != nil && w.s.mapping.unmapped(name) {
+				w.received = append(w.received, Unmapped{Attr: name, Count: 1, Last: w.now, Type: typeOf(next, name)})
+			}
 		}
-		w.received = &struct{ old, next map[string]any }{old, next}
 	}
 	if before.CardState != row.CardState {
 		w.note("card state", before.CardState, row.CardState)

@@ -27,6 +27,7 @@ type Service struct {
 
 	ids     idSource
 	journal journal
+	mapping mapper
 
 	mu    sync.Mutex
 	views map[string]cached // by organisation
@@ -54,7 +55,7 @@ func NewService(store Store, o Options) (*Service, error) {
 		store: store, log: o.Log, now: o.Now, formats: formats,
 		changed: make(chan struct{}, 1), work: make(chan struct{}, 1),
 		grown: make(chan struct{}, 1), leases: newLeases(store),
-		views: map[string]cached{}, batch: o.Batch,
+		views: map[string]cached{}, batch: o.Batch, mapping: newMapper(),
 	}
 	if s.batch < 1 || s.batch > batch {
 		s.batch = batch

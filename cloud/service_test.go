@@ -3,6 +3,7 @@ package cloud_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -431,10 +432,16 @@ func TestR9Pilot(t *testing.T) {
 	w := newWorld(t)
 	w.rule("north", cloud.Rule{})
 	u, v := w.user("ada", "1"), w.user("bob", "2")
-	_, err := w.svc.PutProperty(w.ctx, admin, "acme", cloud.Property{ID: "north", Name: "north", Pilot: []string{"Pilots"}})
+	st, err := w.svc.PutProperty(w.ctx, admin, "acme", cloud.Property{ID: "north", Name: "north", Pilot: []string{"Pilots"}})
 	w.ok(err)
+	if !slices.Equal(st.Waits, []string{"Pilots"}) {
+		t.Errorf("waits for %q, want the pilot's group", st.Waits)
+	}
 	w.expect("north", u.ID, "")
 	w.group("Pilots", u.ID)
+	if st, err = w.svc.Property(w.ctx, "acme", "north"); err != nil || len(st.Waits) > 0 {
+		t.Errorf("waits for %q, %v, once the group is there", st.Waits, err)
+	}
 	w.expect("north", u.ID, "active, card 1, in staff")
 	w.expect("north", v.ID, "")
 }

@@ -95,9 +95,10 @@ type Property struct {
 // A PropertyStatus is a Property as the list shows it.
 type PropertyStatus struct {
 	Property
-	Rules   int    `json:"rules"`          // enabled ones
-	Syncing bool   `json:"syncing"`        // false: the property is frozen
-	Note    string `json:"note,omitempty"` // NoteNoRule
+	Rules   int      `json:"rules"`           // enabled ones
+	Syncing bool     `json:"syncing"`         // false: the property is frozen
+	Note    string   `json:"note,omitempty"`  // NoteNoRule or NoteRulesOff
+	Waits   []string `json:"waits,omitempty"` // names of groups that rules or the pilot ask for and no directory has sent yet
 }
 
 // NoteNoRule is what a property without an enabled rule is reported as

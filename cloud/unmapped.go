@@ -37,9 +37,9 @@ func plainPath(path string) string {
 	}
 }
 
-// typeOf is the type of the value that stands at a path of flatten.
+// typeOf is the type of the values at a path.
 func typeOf(attrs map[string]any, path string) string {
-	for _, v := range lookup(attrs, plainPath(path)) {
+	for _, v := range lookup(attrs, path) {
 		switch v.(type) {
 		case json.Number, float64:
 			return "number"

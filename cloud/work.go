@@ -28,15 +28,13 @@ type act struct {
 // A work is one transaction on one organisation: what it touches is collected,
 // and the sites' logs follow at its end.
 type work struct {
-	s       *Service
-	tx      Tx
-	org     Org
-	now     time.Time
-	act     act
-	changes map[string]Change // for the audit trail; nil records nothing
-	// received is what a directory said of a user, for the list of attributes
-	// that nobody declared.
-	received *struct{ old, next map[string]any }
+	s        *Service
+	tx       Tx
+	org      Org
+	now      time.Time
+	act      act
+	changes  map[string]Change // for the audit trail; nil records nothing
+	received []Unmapped        // attributes that came with a new value, and that nobody declared
 
 	guarded  guardMode
 	approved *delta.Approval // a person's word that what is lost is meant
@@ -88,8 +86,8 @@ func (s *Service) update(ctx context.Context, org string, a act, f func(*work) e
 		if w.changes == nil && w.guarded == guardDirectory {
 			s.journal.nothingNew(w)
 		}
-		if w.received != nil {
-			s.journal.received(w, w.received.old, w.received.next)
+		if len(w.received) > 0 {
+			s.journal.received(w)
 		}
 		s.wake(w.appended, w.backlog)
 		return nil
