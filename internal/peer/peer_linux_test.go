@@ -162,11 +162,13 @@ func TestWire(t *testing.T) {
 	if d := time.Since(began); d < late {
 		t.Errorf("a chunk held up for %v came after %v", late, d)
 	}
-	w.Meddle(0, func([]byte) ([]byte, time.Duration) { return nil, 0 })
-	ends[0].write(t, poll) // lost
-	ends[2].write(t, ack)  // goes through
+	lost := make(chan struct{}, 1)
+	w.Meddle(0, func([]byte) ([]byte, time.Duration) { lost <- struct{}{}; return nil, 0 })
+	ends[0].write(t, poll)
+	ends[2].write(t, ack) // goes through
 	ends[0].wants(t, ack)
 	ends[1].wants(t, ack)
+	<-lost // each end has its own pump: the ack says nothing of the poll
 	if n := w.Count(0, osdp.CodePOLL); n != 3 {
 		t.Errorf("%d polls, want 3: those lost and spoilt count as well", n)
 	}
