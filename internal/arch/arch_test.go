@@ -43,6 +43,7 @@ var may = map[string]string{
 	"cloud/store":               "cloud access wiegand delta",
 	"cloud/store/pgtest":        "",
 	"cloud/admin":               "cloud access wiegand delta",
+	"cloud/admin/pages":         "cloud cloud/admin/signin cloud/okta access wiegand delta",
 	"cloud/admin/signin":        "cloud access wiegand delta",
 	"cloud/okta":                "cloud access wiegand delta",
 	"cloud/okta/oktatest":       "",

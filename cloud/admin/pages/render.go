@@ -1,0 +1,162 @@
+package pages
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"latchkey/cloud/admin/signin"
+)
+
+//go:embed templates
+var templateFiles embed.FS
+
+//go:embed static
+var static embed.FS
+
+// templates are the pages by name, each inside the layout.
+type templates map[string]*template.Template
+
+// parse reads all templates: layout.html is around each, parts.html has what
+// several use.
+func parse() (templates, error) {
+	base, err := template.New("layout.html").Funcs(functions()).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html")
+	if err != nil {
+		return nil, fmt.Errorf("pages: %w", err)
+	}
+	names, err := fs.Glob(templateFiles, "templates/*.html")
+	if err != nil {
+		return nil, err
+	}
+	all := templates{}
+	for _, name := range names {
+		short := strings.TrimSuffix(path.Base(name), ".html")
+		if short == "layout" || short == "parts" {
+			continue
+		}
+		t, err := base.Clone()
+		if err == nil {
+			t, err = t.ParseFS(templateFiles, name)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("pages: %s: %w", name, err)
+		}
+		all[short] = t
+	}
+	return all, nil
+}
+
+// A view is what the layout is made from.
+type view struct {
+	signin.Visitor
+	OrgName string
+	Holds   int    // losses that wait for a person
+	Path    string // of this page, below Root
+	Title   string
+	Notice  string
+	Problem string
+	Data    any
+}
+
+// On says whether the page is in a part of the app, for the navigation.
+func (v view) On(part string) bool {
+	return v.Path == part || part != "" && strings.HasPrefix(v.Path, part+"/")
+}
+
+// Admin and Owner say what the visitor may do.
+func (v view) Admin() bool { return v.Role.AtLeast(signin.Admin) }
+func (v view) Owner() bool { return v.Role.AtLeast(signin.Owner) }
+
+func (p page) write(s *server, w http.ResponseWriter, c *call) error {
+	v := view{
+		Visitor: c.Visitor, Path: strings.TrimPrefix(c.URL.Path, Root), Title: p.title,
+		Notice: notices[c.URL.Query().Get("did")], Problem: p.problem, Data: p.data,
+	}
+	status := p.status
+	if status == 0 {
+		status = http.StatusOK
+		if p.problem != "" {
+			status = http.StatusUnprocessableEntity
+		}
+	}
+	if v.Org != "" { // it may be gone; the page that says so is made all the same
+		if org, err := c.cloud.Org(c.Context(), v.Org); err == nil {
+			v.OrgName = org.Name
+		}
+		if holds, err := c.cloud.Holds(c.Context(), v.Org, true); err == nil {
+			v.Holds = len(holds)
+		}
+	}
+	t, ok := s.templates[p.template]
+	if !ok {
+		return fmt.Errorf("pages: there is no template %q", p.template)
+	}
+	var b bytes.Buffer
+	if err := t.Execute(&b, v); err != nil {
+		return fmt.Errorf("pages: %w", err)
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	w.Write(b.Bytes()) // a reader who has gone is no trouble of ours
+	return nil
+}
+
+// notices are what a page says after a redirect. Only their keys are in
+// addresses, so that nobody can put words into our mouth.
+var notices = map[string]string{
+	"held": "This would take access from more people than may lose it unasked. Nothing is done yet: look at it, then confirm or discard it.",
+}
+
+func functions() template.FuncMap {
+	return template.FuncMap{
+		"root": func() string { return Root },
+		"when": when, "since": func(t time.Time) string { return ago(time.Now(), t) },
+		"count": count,
+	}
+}
+
+// count is "no people", "1 person", "2 people".
+func count(n int, one, many string) string {
+	switch n {
+	case 0:
+		return "no " + many
+	case 1:
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// when is a moment in full. Times on the pages are UTC: who reads them may be
+// anywhere, and so may the buildings.
+func when(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return t.UTC().Format("2 Jan 2006 15:04:05 UTC")
+}
+
+// ago says how old t is at now, in words.
+func ago(now, t time.Time) string {
+	d := now.Sub(t)
+	switch {
+	case t.IsZero():
+		return "never"
+	case d < -time.Minute:
+		return "in the future: " + when(t)
+	case d < 10*time.Second:
+		return "just now"
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d seconds ago", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d minutes ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d hours ago", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days ago", int(d.Hours()/24))
+}

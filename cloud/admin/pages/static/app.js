@@ -1,0 +1,16 @@
+// What script adds to pages that work without it.
+"use strict";
+
+// Copies what the button's data-copy names.
+for (const button of document.querySelectorAll("[data-copy]")) {
+	button.hidden = false;
+	button.addEventListener("click", async () => {
+		const text = document.getElementById(button.dataset.copy).textContent.trim();
+		try {
+			await navigator.clipboard.writeText(text);
+			button.textContent = "Copied";
+		} catch {
+			button.textContent = "Select it and copy it by hand";
+		}
+	});
+}
