@@ -28,7 +28,7 @@ func (s *Service) RoleOf(ctx context.Context, org, email string) (AdminRole, err
 		if _, err := tx.Org(org); err != nil {
 			return err
 		}
-		row, err := signedIn(tx, org, email)
+		row, _, err := signedIn(tx, org, email)
 		if err != nil {
 			return err
 		}
@@ -51,26 +51,28 @@ func (s *Service) RoleOf(ctx context.Context, org, email string) (AdminRole, err
 	return role, err
 }
 
-// signedIn finds the active person of the directory whom email stands for.
-func signedIn(tx Tx, org, email string) (PersonRow, error) {
+// signedIn finds the active person of the directory whom email stands for:
+// ErrNotFound. out says that the directory knows the address, and that nobody
+// who has it is active.
+func signedIn(tx Tx, org, email string) (row PersonRow, out bool, err error) {
 	if email == "" {
-		return PersonRow{}, ErrNotFound
+		return PersonRow{}, false, ErrNotFound
 	}
 	for _, attr := range []string{"userName", "emails.value"} {
 		rows, err := tx.FindPeople(find(org, []Term{{attr, email}}), 0, 50)
 		if err != nil {
-			return PersonRow{}, err
+			return PersonRow{}, false, err
 		}
 		known := len(rows) > 0
 		rows = slices.DeleteFunc(rows, func(p PersonRow) bool { return p.State() != "active" })
 		if len(rows) == 1 {
-			return rows[0], nil
+			return rows[0], false, nil
 		}
 		if known { // disabled, or several have that address: no guess
-			break
+			return PersonRow{}, len(rows) == 0, ErrNotFound
 		}
 	}
-	return PersonRow{}, ErrNotFound
+	return PersonRow{}, false, ErrNotFound
 }
 
 // endSessions counts the changes of roles.

@@ -167,6 +167,27 @@ type Tx interface {
 	PutSetting(org, name string, doc []byte) error
 	DeleteSetting(org, name string) error // none there is no error
 
+	Administrator(org, email string) (Administrator, error)
+	Administrators(org string) ([]Administrator, error) // by address
+	PutAdministrator(org string, a Administrator) error
+	DeleteAdministrator(org, email string) error
+	UnpinAdministrators(org string) error // empties their Subjects
+
+	SignInCode(hash [32]byte) (SignInCode, error)
+	PutSignInCode(hash [32]byte, c SignInCode) error
+	DeleteSignInCodes(org string) error      // of one organisation
+	DropSignInCodes(expired time.Time) error // of all, those that ended up to then
+
+	Session(hash [32]byte) (Session, error)
+	PutSession(hash [32]byte, s Session) error
+	// TouchSession notes a request, and when the session ends without another
+	// one. One that is gone is no error.
+	TouchSession(hash [32]byte, seen, until time.Time) error
+	DeleteSession(hash [32]byte) error      // none there is no error
+	DeleteSessions(org, email string) error // of an account; of all accounts where email is empty
+	DeleteCodeSessions(org string) error    // of those who came by a code
+	DropSessions(over time.Time) error      // of all organisations, those that ended up to then
+
 	AppendAudit(AuditEntry) error
 	Audit(org, before string, limit int) ([]AuditEntry, error) // newest first, those with an id below before
 }

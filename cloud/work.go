@@ -107,7 +107,8 @@ func (s *Service) update(ctx context.Context, org string, a act, f func(*work) e
 func refusal(err error) bool {
 	_, isInvalid := errors.AsType[*Invalid](err)
 	_, isConflict := errors.AsType[*Conflict](err)
-	return isInvalid || isConflict || errors.Is(err, ErrPrecondition) || errors.Is(err, ErrChanged)
+	return isInvalid || isConflict || slices.ContainsFunc([]error{ErrPrecondition, ErrChanged, ErrSignInCode, ErrNotAdministrator, ErrOtherAccount},
+		func(refused error) bool { return errors.Is(err, refused) })
 }
 
 func (w *work) entry(err error) AuditEntry {

@@ -52,6 +52,10 @@ func everyStatement(t *testing.T, db *DB) (seen map[string]*sql.Stmt) {
 			one(x.PulledPeople("o")), one(x.PulledGroups("o")), one(x.PulledIDs("o", ids)), one(x.Setting("o", "n")), x.PutSetting("o", "n", []byte("{}")), x.DeleteSetting("o", "n"),
 			one(x.FindPeople(cloud.Find{Org: "o", Origin: cloud.OriginDirectory, Terms: []cloud.Term{{Attr: "pulledId", Value: "x"}}}, 0, 1)),
 			one(x.FindGroups(cloud.Find{Org: "o", Terms: []cloud.Term{{Attr: "pulledId", Value: "x"}}}, 0, 1)),
+			x.PutAdministrator("o", cloud.Administrator{Email: "a@b"}), one(x.Administrator("o", "a@b")), one(x.Administrators("o")), x.UnpinAdministrators("o"), x.DeleteAdministrator("o", "a@b"),
+			x.PutSignInCode([32]byte{}, cloud.SignInCode{Org: "o"}), one(x.SignInCode([32]byte{})), x.DeleteSignInCodes("o"), x.DropSignInCodes(time.Now()),
+			x.PutSession([32]byte{}, cloud.Session{Org: "o"}), one(x.Session([32]byte{})), x.TouchSession([32]byte{}, time.Now(), time.Now()), x.DeleteSession([32]byte{}),
+			x.DeleteSessions("o", "a@b"), x.DeleteSessions("o", ""), x.DeleteCodeSessions("o"), x.DropSessions(time.Now()),
 			one(x.CountDirty("o")), one(x.Audit("o", "", 10)), x.DeleteGroup("o", "g"), x.DeletePerson("o", "a"))
 		seen = x.stmts
 		return nil
