@@ -103,7 +103,7 @@ func (b *browser) press(selector string) {
 // fill types text into a field in place of what is there.
 func (b *browser) fill(selector, text string) {
 	b.Helper()
-	b.do(chromedp.SetValue(chromedp.CSS(selector), ""), chromedp.SendKeys(chromedp.CSS(selector), text))
+	b.do(chromedp.Clear(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), text))
 }
 
 // sees wants texts on the page.

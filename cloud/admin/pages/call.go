@@ -50,6 +50,7 @@ type answer interface {
 type page struct {
 	template string // file in templates/, without .html
 	title    string
+	part     string // which of several pages with that heading, for the browser's tab
 	data     any
 	problem  string // what is wrong with what was entered, for people
 	status   int    // 0 is 200

@@ -59,6 +59,7 @@ type view struct {
 	Holds   int    // losses that wait for a person
 	Path    string // of this page, below Root
 	Title   string
+	Part    string
 	Notice  string
 	Problem string
 	Data    any
@@ -75,7 +76,7 @@ func (v view) Owner() bool { return v.Role.AtLeast(signin.Owner) }
 
 func (p page) write(s *server, w http.ResponseWriter, c *call) error {
 	v := view{
-		Visitor: c.Visitor, Path: strings.TrimPrefix(c.URL.Path, Root), Title: p.title,
+		Visitor: c.Visitor, Path: strings.TrimPrefix(c.URL.Path, Root), Title: p.title, Part: p.part,
 		Notice: notices[c.URL.Query().Get("did")], Problem: p.problem, Data: p.data,
 	}
 	status := p.status
@@ -110,7 +111,8 @@ func (p page) write(s *server, w http.ResponseWriter, c *call) error {
 // notices are what a page says after a redirect. Only their keys are in
 // addresses, so that nobody can put words into our mouth.
 var notices = map[string]string{
-	"held": "This would take access from more people than may lose it unasked. Nothing is done yet: look at it, then confirm or discard it.",
+	"property-added": "The property is there. Give it doors and access groups, then a rule: until then nothing is synced to it.",
+	"held":           "This would take access from more people than may lose it unasked. Nothing is done yet: look at it, then confirm or discard it.",
 }
 
 func functions() template.FuncMap {

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -167,4 +168,9 @@ func (w *world) goes(a answer, to string) {
 	if a.status != http.StatusSeeOther || a.header.Get("Location") != pages.Root+to {
 		w.Fatalf("status %d to %q, want 303 to %q: %s", a.status, a.header.Get("Location"), pages.Root+to, a.body)
 	}
+}
+
+// containsAny says whether one of texts is in body.
+func containsAny(body string, texts ...string) bool {
+	return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(body, text) })
 }
