@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"latchkey/cloud"
+	"latchkey/cloud/seal"
 )
 
 // settingName is the setting that keeps a connection.
@@ -31,7 +32,7 @@ type connection struct {
 
 // Options are what a Service needs besides the cloud.
 type Options struct {
-	Seal      *Sealer           // required
+	Seal      *seal.Sealer      // for SealPurpose; required
 	Transport http.RoundTripper // nil is one of each Client's own
 	Now       func() time.Time  // nil is time.Now
 	Log       *slog.Logger      // nil discards
@@ -176,7 +177,7 @@ func (s *Service) connection(ctx context.Context, org string) (c connection, err
 }
 
 func (s *Service) newReader(ctx context.Context, org string, c connection) (*reader, error) {
-	token, err := s.o.Seal.open(c.Sealed, org, c.Domain)
+	token, err := s.openToken(c.Sealed, org, c.Domain)
 	if err != nil {
 		return nil, err
 	}
@@ -239,7 +240,7 @@ func (s *Service) Set(ctx context.Context, by cloud.Actor, org string, q Request
 		return "", err
 	}
 	if q.Token != "" {
-		conn.Sealed, conn.TokenSet = s.o.Seal.seal(token, org, set.Domain), s.o.Now().UTC()
+		conn.Sealed, conn.TokenSet = s.sealToken(token, org, set.Domain), s.o.Now().UTC()
 	}
 	if !known {
 		hook = newSecret()
@@ -275,7 +276,7 @@ func (s *Service) token(org string, q Request, old connection, same bool) (Token
 	case !same:
 		return "", invalid("token", errors.New("is required for a new domain"))
 	}
-	return s.o.Seal.open(old.Sealed, org, old.Domain)
+	return s.openToken(old.Sealed, org, old.Domain)
 }
 
 // changes is what the audit trail says of a changed connection.

@@ -17,6 +17,7 @@ import (
 	"latchkey/cloud"
 	"latchkey/cloud/okta"
 	"latchkey/cloud/okta/oktatest"
+	"latchkey/cloud/seal"
 	"latchkey/cloud/store"
 )
 
@@ -79,9 +80,9 @@ func (w *world) furnish() {
 // start runs the reading as a process would, until stop.
 func (w *world) start() (stop func()) {
 	w.Helper()
-	seal, err := okta.NewSealer([]byte("a key that is in a file of its own"))
+	sealer, err := seal.New([]byte("a key that is in a file of its own"), okta.SealPurpose)
 	w.ok(err)
-	w.okta, err = okta.NewService(w.cloud, okta.Options{Seal: seal, Transport: w.org.Transport()})
+	w.okta, err = okta.NewService(w.cloud, okta.Options{Seal: sealer, Transport: w.org.Transport()})
 	w.ok(err)
 	ctx, cancel := context.WithCancel(w.Context())
 	done := make(chan error)
@@ -429,9 +430,9 @@ func TestSettings(t *testing.T) {
 func TestAnotherKey(t *testing.T) {
 	inWorld(t, 1, func(w *world) {
 		w.connect(okta.Settings{})
-		seal, err := okta.NewSealer([]byte("another key, of another machine"))
+		sealer, err := seal.New([]byte("another key, of another machine"), okta.SealPurpose)
 		w.ok(err)
-		other, err := okta.NewService(w.cloud, okta.Options{Seal: seal, Transport: w.org.Transport()})
+		other, err := okta.NewService(w.cloud, okta.Options{Seal: sealer, Transport: w.org.Transport()})
 		w.ok(err)
 		st, err := other.Status(w.Context(), "acme")
 		if err != nil || st.State != "failing" || !strings.Contains(strings.Join(st.Errors, ""), "set it again") {

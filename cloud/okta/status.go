@@ -56,7 +56,7 @@ func (s *Service) Status(ctx context.Context, org string) (Status, error) {
 	}
 	r := s.reader(org)
 	if r == nil {
-		if _, err := s.o.Seal.open(conn.Sealed, org, conn.Domain); err != nil {
+		if _, err := s.openToken(conn.Sealed, org, conn.Domain); err != nil {
 			st.State, st.Errors = stateFailing, []string{err.Error()}
 		}
 		return st, nil

@@ -2,10 +2,11 @@ package scim
 
 import (
 	"crypto/sha256"
-	"net"
 	"net/netip"
 	"sync"
 	"time"
+
+	"latchkey/cloud/throttle"
 )
 
 // How often an address may show a token that opens nothing. A token has 256
@@ -13,7 +14,6 @@ import (
 const (
 	guessBurst    = 30              // at once
 	guessInterval = 2 * time.Second // and then one in this time
-	maxGuessers   = 8192            // addresses that are remembered
 	maxKnown      = 4096            // tokens that are remembered to have been right
 )
 
@@ -22,78 +22,39 @@ const (
 // proxy, may share its address with a guesser. It may be used by any number of
 // goroutines.
 type guesses struct {
+	*throttle.Throttle
 	mu    sync.Mutex
-	until map[netip.Addr]time.Time // when all wrong tokens of the address are forgiven
-	known map[[32]byte]bool        // digests of tokens that were right last time
+	known map[[32]byte]bool // digests of tokens that were right last time
 }
 
-// guesser is the address that wrong tokens count against: a network where an
-// IPv6 host can choose among many. The zero Addr stands for all that cannot be
-// told apart.
-func guesser(remoteAddr string) netip.Addr {
-	host, _, err := net.SplitHostPort(remoteAddr)
-	if err != nil {
-		host = remoteAddr
-	}
-	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		return netip.Addr{}
-	}
-	if addr = addr.Unmap().WithZone(""); addr.Is6() {
-		if network, err := addr.Prefix(64); err == nil {
-			return network.Addr()
-		}
-	}
-	return addr
+func newGuesses() *guesses {
+	return &guesses{Throttle: throttle.New(throttle.Limit{Burst: guessBurst, Every: guessInterval}), known: map[[32]byte]bool{}}
 }
 
 // wait is how long the address has to wait before token is looked at; 0 is not
 // at all.
 func (g *guesses) wait(from netip.Addr, token string, now time.Time) time.Duration {
+	wait := g.Wait(from, now)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	over := -guessInterval
-	if t := g.until[from]; t.After(now) {
-		over = t.Sub(now) - guessBurst*guessInterval
-	}
-	if over <= -guessInterval || g.known[sha256.Sum256([]byte(token))] {
+	if wait > 0 && g.known[sha256.Sum256([]byte(token))] {
 		return 0
 	}
-	return over + guessInterval
+	return wait
 }
 
 // wrong counts a token that opened nothing.
 func (g *guesses) wrong(from netip.Addr, token string, now time.Time) {
+	g.Count(from, now)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.known, sha256.Sum256([]byte(token)))
-	if g.until == nil {
-		g.until = map[netip.Addr]time.Time{}
-	}
-	t := g.until[from]
-	if t.Before(now) {
-		t = now
-	}
-	g.until[from] = t.Add(guessInterval)
-	looked := 0
-	for addr, t := range g.until { // few at a time, whichever come first: a guess must not cost much
-		full := len(g.until) > maxGuessers
-		if looked++; looked > 4 && !full {
-			break
-		}
-		if addr != from && (full || !t.After(now)) {
-			delete(g.until, addr)
-		}
-	}
 }
 
 // right remembers a token that opened something.
 func (g *guesses) right(token string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.known == nil {
-		g.known = map[[32]byte]bool{}
-	}
 	g.known[sha256.Sum256([]byte(token))] = true
 	for digest := range g.known {
 		if len(g.known) <= maxKnown {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"latchkey/cloud"
+	"latchkey/cloud/throttle"
 )
 
 // The pages of lists: RFC 7644 §3.4.2.4. Okta asks for 100 at a time.
@@ -53,7 +54,7 @@ type handler struct {
 	observe func(cloud.DirectoryCall)
 	user    *resourceType
 	group   *resourceType
-	guesses guesses
+	guesses *guesses
 }
 
 // NewHandler serves dir under /scim/v2, and under / for who strips that. It
@@ -63,7 +64,7 @@ func NewHandler(dir Directory, opts Options) http.Handler {
 }
 
 func newHandler(dir Directory, update updateGroup, opts Options) http.Handler {
-	h := &handler{dir: dir, update: update, baseURL: opts.BaseURL, log: opts.Log, maxBody: opts.MaxBody, observe: opts.Observe, user: userType(), group: groupType()}
+	h := &handler{dir: dir, update: update, baseURL: opts.BaseURL, log: opts.Log, maxBody: opts.MaxBody, observe: opts.Observe, user: userType(), group: groupType(), guesses: newGuesses()}
 	if h.baseURL == nil {
 		h.baseURL = ownURL
 	}
@@ -196,7 +197,7 @@ func (c *call) authenticate() error {
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return cloud.ErrToken
 	}
-	from := guesser(c.r.RemoteAddr)
+	from := throttle.Address(c.r.RemoteAddr)
 	if wait := c.h.guesses.wait(from, token, time.Now()); wait > 0 {
 		c.w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
 		return refuse(http.StatusTooManyRequests, "", "too many wrong tokens came from this address; wait and try again")

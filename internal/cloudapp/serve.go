@@ -20,6 +20,7 @@ import (
 
 	"latchkey/cloud"
 	"latchkey/cloud/okta"
+	"latchkey/cloud/seal"
 	"latchkey/delta"
 	"latchkey/internal/keyfile"
 	"latchkey/internal/program"
@@ -123,11 +124,11 @@ func (c *serveCmd) okta(service *cloud.Service, log *slog.Logger) (*okta.Service
 	if err != nil {
 		return nil, fmt.Errorf("okta key: %w", err)
 	}
-	seal, err := okta.NewSealer(secret)
+	sealer, err := seal.New(secret, okta.SealPurpose)
 	if err != nil {
 		return nil, err
 	}
-	return okta.NewService(service, okta.Options{Seal: seal, Log: log})
+	return okta.NewService(service, okta.Options{Seal: sealer, Log: log})
 }
 
 // A task runs until its context ends.

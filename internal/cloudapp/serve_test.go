@@ -24,6 +24,7 @@ import (
 	"latchkey/access"
 	"latchkey/cloud"
 	"latchkey/cloud/okta"
+	"latchkey/cloud/seal"
 	"latchkey/cloud/store"
 	"latchkey/delta"
 	"latchkey/uplink"
@@ -67,11 +68,11 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w := &world{T: t, db: db, service: service, link: &fakeLink{}, events: &eventCounter{}, reg: prometheus.NewPedanticRegistry()}
-	seal, err := okta.NewSealer([]byte("a key that is in a file of its own"))
+	sealer, err := seal.New([]byte("a key that is in a file of its own"), okta.SealPurpose)
 	if err != nil {
 		t.Fatal(err)
 	}
-	pulls, err := okta.NewService(service, okta.Options{Seal: seal})
+	pulls, err := okta.NewService(service, okta.Options{Seal: sealer})
 	if err != nil {
 		t.Fatal(err)
 	}
