@@ -14,6 +14,7 @@ type overview struct {
 	Sync       cloud.SyncStatus
 	Holds      []cloud.Hold
 	Properties []propertyLine
+	Why        whySearch
 }
 
 // A propertyLine is one property and how far its building is.
@@ -32,6 +33,13 @@ func home(c *call) (answer, error) {
 		return nil, err
 	}
 	if o.Properties, err = propertyLines(c); err != nil {
+		return nil, err
+	}
+	statuses := make([]cloud.PropertyStatus, len(o.Properties))
+	for i, p := range o.Properties {
+		statuses[i] = p.PropertyStatus
+	}
+	if o.Why.Places, err = placesOf(c, statuses); err != nil {
 		return nil, err
 	}
 	return page{template: "home", title: "Overview", data: o}, nil

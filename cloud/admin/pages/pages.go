@@ -65,6 +65,8 @@ func (s *server) routes() {
 	s.mux.Handle("GET "+Root+"static/", http.StripPrefix(Root, http.FileServerFS(static)))
 	s.homeRoutes()
 	s.propertyRoutes()
+	s.peopleRoutes()
+	s.whyRoutes()
 }
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {

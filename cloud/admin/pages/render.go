@@ -111,15 +111,26 @@ func (p page) write(s *server, w http.ResponseWriter, c *call) error {
 // notices are what a page says after a redirect. Only their keys are in
 // addresses, so that nobody can put words into our mouth.
 var notices = map[string]string{
-	"property-added": "The property is there. Give it doors and access groups, then a rule: until then nothing is synced to it.",
-	"held":           "This would take access from more people than may lose it unasked. Nothing is done yet: look at it, then confirm or discard it.",
+	"property-added":     "The property is there. Give it doors and access groups, then a rule: until then nothing is synced to it.",
+	"held":               "This would take access from more people than may lose it unasked. Nothing is done yet: look at it, then confirm or discard it.",
+	"card-active":        "The card opens doors again.",
+	"card-added":         "The card was added. Buildings hear of it within moments.",
+	"card-changed":       "The card was changed.",
+	"card-deleted":       "The card was deleted. It opens nothing any more.",
+	"card-suspended":     "The card is suspended: it opens nothing until you let it.",
+	"membership-added":   "They were put into the access group.",
+	"membership-removed": "They were taken out of the access group.",
+	"person-added":       "They were added. Give them a card and an access group, so that they can open doors.",
+	"person-deleted":     "The person was deleted, with cards and access groups.",
+	"person-let-in":      "They are let in again, as far as rules and cards allow it.",
+	"person-suspended":   "They are suspended: no door opens for them.",
 }
 
 func functions() template.FuncMap {
 	return template.FuncMap{
 		"root": func() string { return Root },
 		"when": when, "since": func(t time.Time) string { return ago(time.Now(), t) },
-		"count": count,
+		"count": count, "kindOf": kindOf, "whyAddress": whyAddress,
 	}
 }
 
