@@ -64,6 +64,7 @@ type server struct {
 func (s *server) routes() {
 	s.mux.Handle("GET "+Root+"static/", http.StripPrefix(Root, http.FileServerFS(static)))
 	s.homeRoutes()
+	s.directoryRoutes()
 	s.propertyRoutes()
 	s.peopleRoutes()
 	s.whyRoutes()

@@ -111,6 +111,12 @@ func (p page) write(s *server, w http.ResponseWriter, c *call) error {
 // notices are what a page says after a redirect. Only their keys are in
 // addresses, so that nobody can put words into our mouth.
 var notices = map[string]string{
+	"token-twice":     "No token was made now, because one was made since that page was shown. Its secret was shown then; if nobody has it, delete that token and make another.",
+	"token-deleted":   "The token is deleted. Whatever used it is refused from now on.",
+	"scim-off":        "SCIM is off: every request of the directory is refused from now on.",
+	"scim-on":         "SCIM is on. Entra ID sends what was refused meanwhile again with its next cycles; in Okta retry the failed tasks.",
+	"directory-saved": "Saved. It holds for what the directory sends from now on.",
+
 	"property-added":     "The property is there. Give it doors and access groups, then a rule: until then nothing is synced to it.",
 	"held":               "This would take access from more people than may lose it unasked. Nothing is done yet: look at it, then confirm or discard it.",
 	"card-active":        "The card opens doors again.",
@@ -130,7 +136,7 @@ func functions() template.FuncMap {
 	return template.FuncMap{
 		"root": func() string { return Root },
 		"when": when, "since": func(t time.Time) string { return ago(time.Now(), t) },
-		"count": count, "kindOf": kindOf, "whyAddress": whyAddress,
+		"count": count, "kindOf": kindOf, "whyAddress": whyAddress, "atSite": atSite,
 	}
 }
 
