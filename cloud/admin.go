@@ -89,7 +89,7 @@ func (s *Service) Orgs(ctx context.Context) (all []Org, err error) {
 }
 
 // PatchOrg changes an organisation's settings. Switching SCIM off refuses the
-// next request already.
+// next request already. RemovalKeep keeps the cards too whose removal is held.
 func (s *Service) PatchOrg(ctx context.Context, by Actor, id string, p OrgPatch) (Org, error) {
 	var o Org
 	err := s.update(ctx, id, act{by: by, what: "change organisation", object: id}, func(w *work) error {
@@ -106,7 +106,7 @@ func (s *Service) PatchOrg(ctx context.Context, by Actor, id string, p OrgPatch)
 			return err
 		}
 		w.org = o
-		return w.tx.PutOrg(o)
+		return errors.Join(w.tx.PutOrg(o), w.keepHeld())
 	})
 	return o, err
 }

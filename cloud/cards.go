@@ -27,13 +27,13 @@ func (w *work) directoryCard(p *PersonRow, lenient bool) error {
 	}
 	cards = slices.DeleteFunc(cards, func(c Card) bool { return c.Origin != OriginDirectory })
 	if raw == "" || w.sentinel(raw) {
-		return w.noNumber(p, cards)
+		return w.noNumber(p, cards, raw != "")
 	}
 	if raw == p.CardLast && p.CardState != CardSetAside && p.CardState != CardNone {
-		if p.CardState == CardKept { // the directory sends it again
-			p.CardState = CardIssued
+		if p.CardState == CardKept || p.CardState == CardHeld { // the directory sends it again
+			p.CardState, p.CardText = CardIssued, ""
 			if len(cards) == 0 {
-				p.CardState = CardDeleted
+				p.CardState, p.CardText = CardDeleted, textDeleted
 			}
 		}
 		return nil
@@ -46,6 +46,9 @@ func (w *work) directoryCard(p *PersonRow, lenient bool) error {
 		if !lenient {
 			return &Invalid{ScimType: InvalidValue, Attr: cardAttr, Detail: "the card number " + reason}
 		}
+		if w.holdCard(p, cards) {
+			return nil
+		}
 		p.CardText = "the card number " + reason
 		if p.CardState != CardDeleted {
 			p.CardLast, p.CardState = raw, CardSetAside
@@ -56,6 +59,11 @@ func (w *work) directoryCard(p *PersonRow, lenient bool) error {
 		if was, bad := parseNumber(w.s.formats, badge, p.CardLast); bad == nil && was.Bits == n.Bits {
 			p.CardLast, p.CardText = raw, textDeleted
 			return nil
+		}
+	}
+	if !linked {
+		if err := w.moved(p, badge, n); err != nil {
+			return err
 		}
 	}
 	p.CardLast, p.CardState, p.CardText = raw, CardIssued, ""
@@ -85,25 +93,39 @@ const (
 	textSuspended = "the card of this number was suspended when the directory removed it; a changed number makes a new one"
 )
 
+// Why there is a card that the directory has no number for.
+const (
+	textKept = "the directory removed the number; the card stays until an admin deletes it"
+	textHeld = "held: the directory took the number back from very many; the card stays until somebody confirms that, or the directory sends a number again"
+)
+
 // noNumber does what the organisation wants once the directory has no number
-// for p any more (REQUIREMENTS K6).
-func (w *work) noNumber(p *PersonRow, cards []Card) error {
-	suspended := func(c Card) bool { return c.Status == access.CredentialSuspended }
+// for p any more (REQUIREMENTS K6). One that it says is revoked, by a sentinel,
+// is that person's revocation; one that is not there any more may be held.
+func (w *work) noNumber(p *PersonRow, cards []Card, revoked bool) error {
 	switch {
 	case p.CardState == CardDeleted:
-	case w.org.CardRemoval == RemovalRevoke && slices.ContainsFunc(cards, suspended):
-		// Or the same number would come back active, which an admin stopped.
-		p.CardState, p.CardText = CardDeleted, textSuspended
-		return w.dropCards(cards)
+	case w.org.CardRemoval == RemovalRevoke && !revoked && w.holdCard(p, cards):
 	case w.org.CardRemoval == RemovalRevoke:
-		p.CardLast, p.CardState, p.CardText = "", CardNone, ""
-		return w.dropCards(cards)
+		return w.revoke(p, cards)
 	case len(cards) > 0:
-		p.CardState, p.CardText = CardKept, "the directory removed the number; the card stays until an admin deletes it"
+		p.CardState, p.CardText = CardKept, textKept
 	default:
 		p.CardState, p.CardText = CardNone, ""
 	}
 	return nil
+}
+
+// revoke deletes the directory's cards of p, who has no number any more.
+func (w *work) revoke(p *PersonRow, cards []Card) error {
+	p.CardState, p.CardText = CardNone, ""
+	if slices.ContainsFunc(cards, suspended) {
+		// Or the same number would come back active, which an admin stopped.
+		p.CardState, p.CardText = CardDeleted, textSuspended
+	} else {
+		p.CardLast = ""
+	}
+	return w.dropCards(cards)
 }
 
 func (w *work) dropCards(cards []Card) error {
@@ -161,7 +183,11 @@ func (w *work) resolve(p *PersonRow, raw string) (badge BadgeType, n number, lin
 		case c.Person == p.ID:
 			linked = linked || c.Origin == OriginManual
 		case !c.Shared || !badge.Shared:
-			reason = "is another person's"
+			if _, held, err := w.heldBy(c); err != nil {
+				return badge, n, false, "", err
+			} else if !held {
+				reason = "is another person's"
+			}
 		}
 	}
 	if linked { // it is in use by both, as an admin decided

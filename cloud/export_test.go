@@ -42,12 +42,7 @@ func (s *Service) DesiredFromScratch(ctx context.Context, org, site string) (map
 				if !v.frozen() {
 					p.Outcome = nil
 				}
-				o := outcome(v, p)
-				if pin, ok := p.Pins[v.ID]; ok && !v.frozen() {
-					if kept := o.keeping(pin.Kept); massLoss(v, p, kept, o) > 0 {
-						o = kept
-					}
-				}
+				o, _ := holding(v, p, outcome(v, p))
 				want = append(want, desired(v, p, o)...)
 			}
 		}

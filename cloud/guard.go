@@ -39,7 +39,7 @@ func (w *work) settle() error {
 		}
 	}
 	if len(w.people) == 0 && len(w.everyone) == 0 && len(w.own) == 0 {
-		return errors.Join(w.recount(), w.endSessions())
+		return errors.Join(w.recount(), w.dropHeld(), w.endSessions())
 	}
 	p, err := w.plan(nil)
 	if err != nil {
@@ -138,7 +138,7 @@ func (w *work) carryOut(p *plan) error {
 	for _, id := range p.roles {
 		w.roles[id] = true
 	}
-	return errors.Join(w.putPins(p), w.endSessions())
+	return errors.Join(w.putPins(p), w.dropHeld(), w.endSessions())
 }
 
 // write appends to the log of site what p has for it, and counts what opens

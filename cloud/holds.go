@@ -12,7 +12,7 @@ import (
 // The kinds of Hold.
 const (
 	HoldChange    = "change"    // an admin's act, of which nothing is done yet
-	HoldDirectory = "directory" // what the directory takes away by groups and attributes; the rest of its calls is done
+	HoldDirectory = "directory" // what the directory takes away by groups, attributes and card numbers; the rest of its calls is done
 )
 
 // The states of a Hold.
@@ -51,8 +51,8 @@ func (h *Held) Error() string {
 		h.Hold.ID, h.Hold.Text, p.Lose.Openings, p.Openings, p.Lose.People, p.Limit)
 }
 
-// A Pin holds on to what the rules gave a person at a site, because the loss of
-// it is held.
+// A Pin holds on to what the rules gave a person at a site, or to the person's
+// card there, because the loss of it is held.
 type Pin struct {
 	Person, Site string
 	Hold         string
@@ -285,6 +285,7 @@ func (w *work) unpin(h Hold) error {
 		}
 		for _, pin := range pins {
 			w.people[pin.Person] = true
+			w.loose[pin.Person] = w.loose[pin.Person] || pin.Kept.HeldCard
 			if err := w.tx.DeletePin(pin.Site, pin.Person); err != nil {
 				return err
 			}
@@ -384,7 +385,7 @@ func (w *work) directoryHold(site string, e *effect) (string, error) {
 	}
 	h := Hold{
 		ID: w.s.newID(w.now), Org: w.org.ID, Site: site, Kind: HoldDirectory, State: HoldOpen, Made: w.now, By: w.act.by,
-		Text: "what the directory took from groups and attributes at " + site,
+		Text: "what the directory took from groups, attributes and card numbers at " + site,
 	}
 	h.Preview.Site, h.Preview.Openings, h.Preview.Held = site, e.Openings, true
 	w.note("held at "+site, nil, e.pinned)

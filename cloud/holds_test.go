@@ -594,7 +594,7 @@ func difference(before, after map[string]someone) string {
 		if len(moved) > 0 {
 			hours++
 		}
-		if len(came)+len(went)+len(moved) > 0 || role != "" {
+		if len(came)+len(went)+len(moved) > 0 || role != "" || fewer(a, b)+fewer(b, a) > 0 {
 			fmt.Fprintf(&people, "%s +%v -%v ~%v%s\n", id, came, went, moved, role)
 		}
 	}
@@ -618,8 +618,18 @@ func apart(a, b someone, doors map[string]bool, t *cloud.Tally) (alone, moved []
 			t.Openings += max(0, a.keys-b.keys)
 		}
 	}
-	if len(alone) > 0 {
+	if len(alone) > 0 || fewer(a, b) > 0 {
 		t.People++
 	}
 	return alone, moved
+}
+
+// fewer is by how many credentials fewer b opens what both may.
+func fewer(a, b someone) int {
+	for door := range a.doors {
+		if _, both := b.doors[door]; both {
+			return max(0, a.keys-b.keys)
+		}
+	}
+	return 0
 }

@@ -364,7 +364,7 @@ func (s *Service) DeleteCard(ctx context.Context, by Actor, org, id string) erro
 			}
 		}
 		switch {
-		case card.Origin == OriginDirectory && row.CardState == CardKept:
+		case card.Origin == OriginDirectory && (row.CardState == CardKept || row.CardState == CardHeld):
 			row.CardState, row.CardText = CardNone, ""
 		case card.Origin == OriginDirectory, linked:
 			row.CardState, row.CardText = CardDeleted, textDeleted

@@ -220,25 +220,27 @@ func (p *plan) effect(site string, named int) *effect {
 // settled is what v gives who, held losses included, and adds to the plan what
 // of that is to be remembered.
 func (w *work) settled(p *plan, v *siteView, who *personView, pin bool) Outcome {
-	o, was := outcome(v, who), who.Outcome[v.ID]
-	old, pinned := who.Pins[v.ID]
-	if pinned && !v.frozen() {
-		if kept := o.keeping(old.Kept); massLoss(v, who, kept, o) > 0 {
-			o = kept
-		} else { // what was held is given again, or would be taken anyway
-			p.unpins = append(p.unpins, old)
-		}
-	}
+	was := who.Outcome[v.ID]
+	o, held := holding(v, who, outcome(v, who))
+	n := 0
 	if w.guarded == guardDirectory {
-		if n := massLoss(v, who, was, o); n > 0 {
-			e := p.effect(v.ID, w.named)
-			if pin {
-				o = o.keeping(was)
-				e.pinned += n
-				p.pins = append(p.pins, Pin{Person: who.ID, Site: v.ID, Kept: was, Since: w.now})
-			} else {
-				e.mass += n
-			}
+		was.HeldCard = o.HeldCard || who.Taken
+		n = massLoss(v, who, was, o)
+	}
+	if n > 0 && pin {
+		p.effect(v.ID, w.named).pinned += n
+		kept := toKeep(v, who, was, o, held)
+		p.pins = append(p.pins, Pin{Person: who.ID, Site: v.ID, Kept: kept, Since: w.now})
+		o = o.keeping(kept)
+	} else {
+		if n > 0 {
+			p.effect(v.ID, w.named).mass += n
+		}
+		switch old, pinned := who.Pins[v.ID]; {
+		case pinned && held == nil:
+			p.unpins = append(p.unpins, old)
+		case pinned && held.Kept.HeldCard != old.Kept.HeldCard:
+			p.pins = append(p.pins, *held)
 		}
 	}
 	if !sameOutcome(was, o) {
@@ -247,10 +249,48 @@ func (w *work) settled(p *plan, v *siteView, who *personView, pin bool) Outcome 
 	return o
 }
 
+// holding is what v gives who besides o because its loss is held, and the pin by
+// which it is, nil where none is any more. A card stays held until its state says
+// otherwise; groups only as long as they are neither given again nor would be
+// taken anyway. A property that is frozen forgets no groups.
+func holding(v *siteView, who *personView, o Outcome) (Outcome, *Pin) {
+	pin, pinned := who.Pins[v.ID]
+	if !pinned {
+		return o, nil
+	}
+	groups := pin.Kept
+	groups.HeldCard = false
+	o.HeldCard = pin.Kept.HeldCard && who.CardState == CardHeld && !who.Taken
+	with := o.keeping(groups)
+	if !v.frozen() && massLoss(v, who, with, o) == 0 {
+		with, groups = o, Outcome{Person: who.ID, Site: v.ID}
+	}
+	if groups.HeldCard = o.HeldCard; !groups.HeldCard && groups.Rule == "" {
+		return with, nil
+	}
+	pin.Kept = groups
+	return with, &pin
+}
+
+// toKeep is what a pin is to keep of was, where who has no more than o at v:
+// groups that stay anyway are not held for a card's sake. held is the pin that
+// there is.
+func toKeep(v *siteView, who *personView, was, o Outcome, held *Pin) Outcome {
+	card := was.HeldCard
+	if o.HeldCard = card; massLoss(v, who, was, o) == 0 {
+		was = Outcome{Person: who.ID, Site: v.ID}
+		if held != nil {
+			was = held.Kept
+		}
+	}
+	was.HeldCard = card
+	return was
+}
+
 // massLoss is how many openings who loses at v when the rules give after
 // instead of before, whatever else became of the person.
 func massLoss(v *siteView, who *personView, before, after Outcome) int {
-	if sameOutcome(before, after) {
+	if sameOutcome(before, after) && before.HeldCard == after.HeldCard {
 		return 0
 	}
 	return lostOpenings(v.layout.rights(desired(v, who, before)), v.layout.rights(desired(v, who, after)))
@@ -264,10 +304,11 @@ func (o Outcome) keeping(kept Outcome) Outcome {
 	groups := slices.Concat(o.Groups, kept.Groups)
 	slices.Sort(groups)
 	o.Groups = slices.Compact(groups)
-	o.BLE, o.Wallet = o.BLE || kept.BLE, o.Wallet || kept.Wallet
+	o.BLE, o.Wallet, o.HeldCard = o.BLE || kept.BLE, o.Wallet || kept.Wallet, o.HeldCard || kept.HeldCard
 	return o
 }
 
+// sameOutcome says whether the rules gave the same.
 func sameOutcome(a, b Outcome) bool {
 	return a.Rule == b.Rule && slices.Equal(a.Groups, b.Groups) && a.Role == b.Role && a.BLE == b.BLE && a.Wallet == b.Wallet
 }

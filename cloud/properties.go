@@ -250,8 +250,16 @@ func (w *work) endPins(site string) error {
 		return err
 	}
 	for _, h := range open {
-		if h.Site == site && h.Kind == HoldDirectory {
-			w.holds[h.ID] = true
+		if h.Site != site || h.Kind != HoldDirectory {
+			continue
+		}
+		w.holds[h.ID] = true
+		pins, err := w.tx.HoldPins(h.ID, "", -1)
+		if err != nil {
+			return err
+		}
+		for _, pin := range pins {
+			w.loose[pin.Person] = w.loose[pin.Person] || pin.Kept.HeldCard
 		}
 	}
 	return w.tx.DeletePins(site)

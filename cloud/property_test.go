@@ -82,6 +82,7 @@ func TestLogFoldsToDesiredState(t *testing.T) {
 			}
 		}
 		look := func(settle bool) {
+			w.heldCardsHaveHolds()
 			if settle {
 				w.ok(w.svc.Settle(w.ctx))
 			}

@@ -19,6 +19,7 @@ type personView struct {
 	Manual  map[string][]string // site → access groups given by hand
 	Outcome map[string]Outcome  // site → what the rules gave before
 	Pins    map[string]Pin      // site → what stays because its loss is held
+	Taken   bool                // the directory's card number, by the transaction that looks
 }
 
 // A siteView is all that people's access asks about a property.
@@ -143,9 +144,17 @@ func desired(v *siteView, p *personView, o Outcome) []access.Record {
 		}
 	}
 	for _, c := range p.Cards {
-		if c.Origin != OriginRule || v.gives(o, c.Technology) {
-			records = append(records, c.credential())
+		switch c.Origin {
+		case OriginRule:
+			if !v.gives(o, c.Technology) {
+				continue
+			}
+		case OriginDirectory:
+			if p.CardState == CardHeld && !o.HeldCard {
+				continue
+			}
 		}
+		records = append(records, c.credential())
 	}
 	return records
 }

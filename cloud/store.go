@@ -268,6 +268,7 @@ type Outcome struct {
 	Groups       []string
 	Role         string
 	BLE, Wallet  bool
+	HeldCard     bool // of what a Pin keeps alone: the directory's card, in state CardHeld
 }
 
 // A GroupRow is a directory group.

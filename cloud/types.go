@@ -226,6 +226,7 @@ const (
 	CardSetAside = "set aside" // it cannot be used; CardText says why
 	CardDeleted  = "deleted"   // an admin deleted the card; a changed number brings one back
 	CardKept     = "kept"      // the directory removed it, the card stays
+	CardHeld     = "held"      // the directory took it from very many; the card stays where a Hold says so, and goes with it
 )
 
 // An Issue is something about a person that an admin should know.

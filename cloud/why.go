@@ -221,12 +221,8 @@ func (y *Why) take(v *siteView, p *personView) Outcome {
 	}
 	y.Rule = o.Rule
 	give(o.Groups, FromRule)
-	pin, ok := p.Pins[v.ID]
-	if !ok || v.frozen() {
-		return o
-	}
-	kept := o.keeping(pin.Kept)
-	if massLoss(v, p, kept, o) == 0 {
+	kept, pin := holding(v, p, o)
+	if pin == nil || v.frozen() && !kept.HeldCard {
 		return o
 	}
 	y.HeldBy = pin.Hold

@@ -48,6 +48,8 @@ type work struct {
 	everyone map[string]bool // sites at which everyone's is
 	own      map[string]bool // sites whose doors, groups, grants, schedules changed
 	holds    map[string]bool // whose people changed
+	taken    map[string]bool // people whose card number the directory just took, so that its loss may be held
+	loose    map[string]bool // people whose held card may be held no more
 	freed    map[string]int  // numbers of mobile keys that went with their people, by technology
 	roles    map[string]bool // people whose sessions at the admin page end
 	backlog  bool            // gains were left for the background
@@ -57,7 +59,8 @@ type work struct {
 func newWork(s *Service, tx Tx, a act) *work {
 	return &work{
 		s: s, tx: tx, now: stamp(s.now()), act: a, named: namedInHold,
-		people: map[string]bool{}, everyone: map[string]bool{}, own: map[string]bool{}, holds: map[string]bool{}, roles: map[string]bool{}, freed: map[string]int{},
+		people: map[string]bool{}, everyone: map[string]bool{}, own: map[string]bool{}, holds: map[string]bool{}, roles: map[string]bool{},
+		taken: map[string]bool{}, loose: map[string]bool{}, freed: map[string]int{},
 	}
 }
 
@@ -143,7 +146,7 @@ func (w *work) load(ids []string) (map[string]*personView, error) {
 		if err != nil {
 			return nil, err
 		}
-		people[row.ID] = &personView{PersonRow: row, Attrs: attrs, Manual: map[string][]string{}, Outcome: map[string]Outcome{}, Pins: map[string]Pin{}}
+		people[row.ID] = &personView{PersonRow: row, Attrs: attrs, Manual: map[string][]string{}, Outcome: map[string]Outcome{}, Pins: map[string]Pin{}, Taken: w.taken[row.ID]}
 	}
 	groups, err := w.tx.GroupIDsOf(w.org.ID, ids)
 	if err != nil {

@@ -30,7 +30,7 @@ func TestHoldsAndPins(t *testing.T) {
 		is(c, "all holds", []cloud.Hold{h1, h2}, holds(false))
 
 		pin := func(site, person string) cloud.Pin {
-			return cloud.Pin{Person: person, Site: site, Hold: "2", Since: at, Kept: cloud.Outcome{Person: person, Site: site, Rule: "r", Groups: []string{odd}, BLE: true}}
+			return cloud.Pin{Person: person, Site: site, Hold: "2", Since: at, Kept: cloud.Outcome{Person: person, Site: site, Rule: "r", Groups: []string{odd}, BLE: true, HeldCard: true}}
 		}
 		a, b, b2 := pin("s", "a"), pin("s", "b"), pin("t", "b")
 		write := func(p cloud.Pin) func(cloud.Tx) error { return func(tx cloud.Tx) error { return tx.PutPin(p) } }
