@@ -188,7 +188,15 @@ func label(attr string) string {
 	if attr == "" {
 		return "Value"
 	}
-	return strings.ToUpper(attr[:1]) + attr[1:]
+	return capital(attr)
+}
+
+// capital is s with a capital letter first.
+func capital(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
 }
 
 func sentence(s string) string { return strings.TrimRight(s, ".") + "." }

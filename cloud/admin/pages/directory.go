@@ -16,6 +16,7 @@ func (s *server) directoryRoutes() {
 	s.post(atDirectory+"/settings", signin.Admin, s.saveDirectory)
 	s.tokenRoutes()
 	s.syncRoutes()
+	s.oktaRoutes()
 }
 
 // A connectionPage is all that a directory needs to call, and how it is

@@ -30,6 +30,7 @@ type Options struct {
 	SignIn SignIn // required
 	// TenantURL is what is pasted into Entra ID or Okta: the whole URL of SCIM.
 	TenantURL string
+	Okta      Okta         // nil: no organisation's Okta is read by token
 	Log       *slog.Logger // nil discards
 }
 
@@ -46,7 +47,7 @@ func Handler(c *cloud.Service, o Options) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{cloud: c, signIn: o.SignIn, tenantURL: o.TenantURL, log: o.Log, templates: templates, mux: http.NewServeMux()}
+	s := &server{cloud: c, signIn: o.SignIn, tenantURL: o.TenantURL, okta: o.Okta, log: o.Log, templates: templates, mux: http.NewServeMux()}
 	s.routes()
 	return Guarded(s), nil
 }
@@ -55,6 +56,7 @@ type server struct {
 	cloud     *cloud.Service
 	signIn    SignIn
 	tenantURL string
+	okta      Okta // may be nil
 	log       *slog.Logger
 	templates templates
 	mux       *http.ServeMux

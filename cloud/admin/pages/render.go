@@ -116,6 +116,11 @@ var notices = map[string]string{
 	"scim-off":        "SCIM is off: every request of the directory is refused from now on.",
 	"scim-on":         "SCIM is on. Entra ID sends what was refused meanwhile again with its next cycles; in Okta retry the failed tasks.",
 	"directory-saved": "Saved. It holds for what the directory sends from now on.",
+	"okta-set":        "Saved. Okta has taken the token.",
+	"okta-sync":       "Everything is being read now. Look again in a moment.",
+	"okta-confirmed":  "Confirmed. Okta is being read again, and this time it is done. Look again in a moment.",
+	"okta-off":        "Okta is not read any more, and its token is forgotten. People and groups stay as they are.",
+	"okta-off-back":   "Okta is not read any more, and its token is forgotten. Whom only the reading had locked out is let in again.",
 
 	"property-added":     "The property is there. Give it doors and access groups, then a rule: until then nothing is synced to it.",
 	"held":               "This would take access from more people than may lose it unasked. Nothing is done yet: look at it, then confirm or discard it.",
@@ -136,7 +141,7 @@ func functions() template.FuncMap {
 	return template.FuncMap{
 		"root": func() string { return Root },
 		"when": when, "since": func(t time.Time) string { return ago(time.Now(), t) },
-		"count": count, "kindOf": kindOf, "whyAddress": whyAddress, "atSite": atSite,
+		"count": count, "kindOf": kindOf, "whyAddress": whyAddress, "atSite": atSite, "sentence": func(text string) string { return sentence(capital(text)) },
 	}
 }
 

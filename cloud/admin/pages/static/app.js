@@ -14,3 +14,6 @@ for (const button of document.querySelectorAll("[data-copy]")) {
 		}
 	});
 }
+
+// On a phone, where the menus are wider than the screen, shows where one is.
+for (const here of document.querySelectorAll("[aria-current]")) here.scrollIntoView({ block: "nearest", inline: "nearest" });
