@@ -71,6 +71,9 @@ func (w *work) guard(p *plan) (pinning map[string]bool, err error) {
 		switch w.guarded {
 		case guardChange:
 			w.judge(e, row, CauseChange, e.Lose.Openings)
+			if w.shown != nil && e.Lose.Openings > *w.shown {
+				return nil, fmt.Errorf("%w: it would take %d openings by now, %d were shown", ErrChanged, e.Lose.Openings, *w.shown)
+			}
 			if w.approved != nil {
 				e.Held = e.Lose.Openings > w.approved.Removes
 			}

@@ -105,6 +105,31 @@ func TestR8MassLossIsHeldUntilConfirmed(t *testing.T) {
 	}
 }
 
+// TestDoWantsWhatWasShown: who was shown less than an act takes is asked again,
+// and nothing is done or held.
+func TestDoWantsWhatWasShown(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		people int
+		held   bool
+	}{{5, false}, {15, true}} {
+		w := newWorld(t)
+		_, rule, _ := w.crowd(tt.people)
+		p := cloud.Proposal{Op: cloud.OpDeleteRule, Site: "north", ID: rule.ID}
+		opens := 2 * tt.people
+		if err := w.svc.Do(w.ctx, admin, "acme", p, opens-1); !errors.Is(err, cloud.ErrChanged) || w.opens("north") != opens {
+			t.Errorf("done with %d of %d shown: %v, %d open", opens-1, opens, err, w.opens("north"))
+		}
+		if open, err := w.svc.Holds(w.ctx, "acme", true); err != nil || len(open) != 0 {
+			t.Errorf("what was not shown is held: %v, %v", open, err)
+		}
+		err := w.svc.Do(w.ctx, admin, "acme", p, opens)
+		if _, held := errors.AsType[*cloud.Held](err); held != tt.held || err != nil && !held || !held && w.opens("north") != 0 {
+			t.Errorf("done with all shown: %v, want held %v; %d open", err, tt.held, w.opens("north"))
+		}
+	}
+}
+
 func TestHeldChangeIsDiscardedOrOutOfDate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

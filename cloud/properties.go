@@ -191,7 +191,7 @@ func (w *work) groupNamed(name string) (string, error) {
 // all it holds. Its stream goes on, so that the agent hears of it. ErrNotFound,
 // *Held.
 func (s *Service) DeleteProperty(ctx context.Context, by Actor, org, site string) error {
-	_, err := s.propose(ctx, by, org, Proposal{Op: OpDeleteProperty, Site: site})
+	_, err := s.propose(ctx, by, org, Proposal{Op: OpDeleteProperty, Site: site}, nil)
 	return err
 }
 

@@ -123,21 +123,31 @@ func (p *Proposal) run(w *work) (any, error) {
 	return nil, p.check()
 }
 
+// Do does p as it was shown to whoever asks for it: removes is how many
+// openings Preview said that it takes. Where it would take more by now, nothing
+// happens: ErrChanged. Otherwise what the method named like p.Op returns:
+// ErrNotFound, *Invalid, *Conflict, *Held.
+func (s *Service) Do(ctx context.Context, by Actor, org string, p Proposal, removes int) error {
+	_, err := s.propose(ctx, by, org, p, &removes)
+	return err
+}
+
 // propose does p, or holds it where it would take too much access: *Held. It
 // returns what was made.
 func propose[T any](ctx context.Context, s *Service, by Actor, org string, p Proposal) (T, error) {
-	v, err := s.propose(ctx, by, org, p)
+	v, err := s.propose(ctx, by, org, p, nil)
 	made, _ := v.(T)
 	return made, err
 }
 
-func (s *Service) propose(ctx context.Context, by Actor, org string, p Proposal) (any, error) {
+// propose is Do; with shown nil for who was shown nothing.
+func (s *Service) propose(ctx context.Context, by Actor, org string, p Proposal, shown *int) (any, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
 	var made any
 	err := s.update(ctx, org, p.act(by), func(w *work) (err error) {
-		w.guarded = guardChange
+		w.guarded, w.shown = guardChange, shown
 		made, err = p.run(w)
 		return err
 	})

@@ -87,7 +87,7 @@ func (w *work) putRule(row SiteRow, r Rule, create bool) (Rule, error) {
 // DeleteRule removes a rule. When it was the last, the property is frozen.
 // ErrNotFound, *Held.
 func (s *Service) DeleteRule(ctx context.Context, by Actor, org, site, id string) error {
-	_, err := s.propose(ctx, by, org, Proposal{Op: OpDeleteRule, Site: site, ID: id})
+	_, err := s.propose(ctx, by, org, Proposal{Op: OpDeleteRule, Site: site, ID: id}, nil)
 	return err
 }
 

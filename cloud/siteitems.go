@@ -73,7 +73,7 @@ func (w *work) putDoor(site string, d access.Door) (access.Door, error) {
 // DeleteDoor removes a door, also from the access groups that open it:
 // ErrNotFound, *Held.
 func (s *Service) DeleteDoor(ctx context.Context, by Actor, org, site, id string) error {
-	_, err := s.propose(ctx, by, org, Proposal{Op: OpDeleteDoor, Site: site, ID: id})
+	_, err := s.propose(ctx, by, org, Proposal{Op: OpDeleteDoor, Site: site, ID: id}, nil)
 	return err
 }
 
@@ -139,7 +139,7 @@ func (w *work) putAccessGroup(site string, g AccessGroup) (AccessGroup, error) {
 // DeleteAccessGroup removes an access group that no rule gives, with the
 // memberships that admins gave: ErrNotFound, *Invalid, *Held.
 func (s *Service) DeleteAccessGroup(ctx context.Context, by Actor, org, site, id string) error {
-	_, err := s.propose(ctx, by, org, Proposal{Op: OpDeleteGroup, Site: site, ID: id})
+	_, err := s.propose(ctx, by, org, Proposal{Op: OpDeleteGroup, Site: site, ID: id}, nil)
 	return err
 }
 
@@ -211,7 +211,7 @@ func (w *work) putSchedule(site string, d access.Schedule) (access.Schedule, err
 // DeleteSchedule removes a schedule that no access group uses: ErrNotFound,
 // *Invalid.
 func (s *Service) DeleteSchedule(ctx context.Context, by Actor, org, site, id string) error {
-	_, err := s.propose(ctx, by, org, Proposal{Op: OpDeleteSchedule, Site: site, ID: id})
+	_, err := s.propose(ctx, by, org, Proposal{Op: OpDeleteSchedule, Site: site, ID: id}, nil)
 	return err
 }
 

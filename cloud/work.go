@@ -39,6 +39,7 @@ type work struct {
 	guarded  guardMode
 	approved *delta.Approval // a person's word that what is lost is meant
 	cause    string          // of the losses that are approved
+	shown    *int            // openings that whoever acts was shown to go; nil asks for nothing
 	named    int             // people whom effects name
 
 	lenient bool // a card number that cannot be used is set aside rather than refused
