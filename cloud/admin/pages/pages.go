@@ -70,6 +70,8 @@ func (s *server) routes() {
 	s.propertyRoutes()
 	s.peopleRoutes()
 	s.whyRoutes()
+	s.ruleRoutes()
+	s.reviewRoutes()
 }
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {

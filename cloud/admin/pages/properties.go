@@ -11,7 +11,6 @@ import (
 func (s *server) propertyRoutes() {
 	s.get("properties", signin.Viewer, properties)
 	s.post("properties", signin.Admin, addProperty)
-	s.get("properties/{site}", signin.Viewer, rules)
 }
 
 // A propertyFrame is what stands above each page of a property. Pages with tabs

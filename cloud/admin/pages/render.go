@@ -135,6 +135,19 @@ var notices = map[string]string{
 	"person-deleted":     "The person was deleted, with cards and access groups.",
 	"person-let-in":      "They are let in again, as far as rules and cards allow it.",
 	"person-suspended":   "They are suspended: no door opens for them.",
+
+	"property-deleted":    "The property is deleted. Its agent is told to forget all it holds.",
+	"create-rule":         "The rule is saved, and in force.",
+	"put-rule":            "The rule is saved.",
+	"delete-rule":         "The rule is deleted.",
+	"order-rules":         "The rules are asked in this order now.",
+	"put-door":            "The door is saved.",
+	"delete-door":         "The door is deleted.",
+	"put-access-group":    "The access group is saved.",
+	"delete-access-group": "The access group is deleted.",
+	"put-schedule":        "The schedule is saved.",
+	"delete-schedule":     "The schedule is deleted.",
+	"put-property":        "The settings are saved.",
 }
 
 func functions() template.FuncMap {

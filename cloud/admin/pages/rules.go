@@ -1,9 +1,177 @@
 package pages
 
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"latchkey/cloud"
+	"latchkey/cloud/admin/signin"
+)
+
+func (s *server) ruleRoutes() {
+	s.get("properties/{site}", signin.Viewer, rules)
+	s.post("properties/{site}/order", signin.Admin, orderRules)
+	s.post("properties/{site}/rules/{id}/enable", signin.Admin, func(c *call) (answer, error) { return switchRule(c, true) })
+	s.post("properties/{site}/rules/{id}/disable", signin.Admin, func(c *call) (answer, error) { return switchRule(c, false) })
+	s.post("properties/{site}/rules/{id}/delete", signin.Admin, func(c *call) (answer, error) {
+		if _, err := c.rule(); err != nil {
+			return nil, err
+		}
+		return c.review(cloud.Proposal{Op: cloud.OpDeleteRule, ID: c.id()}, "")
+	})
+}
+
+// A ruleList is the rules of a property in their order, or in one that somebody
+// is trying.
+type ruleList struct {
+	propertyFrame
+	Rules    []ruleLine
+	Proposed *review // of another order than the rules have; nil where it is theirs
+	Moved    string  // what moved just now, for whoever cannot see it
+	Groups   int     // how many access groups there are
+}
+
+// A ruleLine is one rule in words.
+type ruleLine struct {
+	ID, Name string
+	Enabled  bool
+	OnlyNew  bool
+	For      []string
+	Groups   []string // names
+	Role     string
+	Mobile   string
+	Waits    []string // names of groups that no directory has sent yet
+	Place    int      // 1 is asked first
+	Last     bool
+	Focus    string // "up" or "down": the button that was pressed
+}
+
 func rules(c *call) (answer, error) {
 	f, err := c.frame("")
 	if err != nil {
 		return nil, err
 	}
-	return f.page("rules", f), nil
+	words, err := c.words()
+	if err != nil {
+		return nil, err
+	}
+	return f.page("rules", ruleList{propertyFrame: f, Rules: words.lines(words.Rules), Groups: len(words.Groups)}), nil
+}
+
+// words are those of the property that the address names.
+func (c *call) words() (w factWords, err error) {
+	items, err := c.siteItems(c.site())
+	if err == nil {
+		w.siteItems = &items
+		w.directory, err = c.cloud.DirectoryGroups(c.Context(), c.Org)
+	}
+	return w, err
+}
+
+// lines words rules in the order given.
+func (w *factWords) lines(rules []cloud.Rule) []ruleLine {
+	var all []ruleLine
+	for i, r := range rules {
+		line := ruleLine{
+			ID: r.ID, Name: ruleTitle(r), Enabled: r.Enabled, OnlyNew: r.OnlyNew, For: w.forWhom(r), Groups: w.groupNames(r.Groups),
+			Role: r.Role, Mobile: mobileText(r.Mobile), Place: i + 1, Last: i == len(rules)-1,
+		}
+		for _, c := range r.Conditions {
+			if c.Group != "" && c.GroupID == "" {
+				line.Waits = append(line.Waits, c.Group)
+			}
+		}
+		all = append(all, line)
+	}
+	return all
+}
+
+// rule is the one that the address names.
+func (c *call) rule() (cloud.Rule, error) {
+	all, err := c.cloud.Rules(c.Context(), c.Org, c.site())
+	if err != nil {
+		return cloud.Rule{}, err
+	}
+	i := slices.IndexFunc(all, func(r cloud.Rule) bool { return r.ID == c.id() })
+	if i < 0 {
+		return cloud.Rule{}, cloud.ErrNotFound
+	}
+	return all[i], nil
+}
+
+func switchRule(c *call, on bool) (answer, error) {
+	r, err := c.rule()
+	if err != nil {
+		return nil, err
+	}
+	r.Enabled = on
+	return c.review(cloud.Proposal{Op: cloud.OpPutRule, Rule: &r}, "")
+}
+
+// orderRules shows the rules in another order, and what it would do, without
+// saving it. The form has the order that is on the page, which dragging changed,
+// and perhaps one more step: "up ID" or "down ID".
+func orderRules(c *call) (answer, error) {
+	f, err := c.frame("")
+	if err != nil {
+		return nil, err
+	}
+	words, err := c.words()
+	if err != nil {
+		return nil, err
+	}
+	ids := c.texts("ids")
+	step, id, _ := strings.Cut(c.text("move"), " ")
+	move(ids, step, id)
+	list := ruleList{propertyFrame: f, Rules: words.lines(words.Rules), Groups: len(words.Groups)}
+	p := cloud.Proposal{Op: cloud.OpOrderRules, Site: f.Property.ID, IDs: ids}
+	if !slices.EqualFunc(ids, words.Rules, func(id string, r cloud.Rule) bool { return id == r.ID }) {
+		r, err := c.reviewOf(p, f, &words, "")
+		if _, ok := errors.AsType[*cloud.Invalid](err); ok {
+			stale := f.page("rules", list)
+			stale.problem = "The rules have changed since they were shown to you. Here they are as of now."
+			return stale, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		list.Proposed = &r
+		ordered := slices.Clone(words.Rules)
+		slices.SortFunc(ordered, func(a, b cloud.Rule) int { return slices.Index(ids, a.ID) - slices.Index(ids, b.ID) })
+		list.Rules = words.lines(ordered)
+	}
+	list.moved(step, id)
+	return f.page("rules", list), nil
+}
+
+// move swaps id with the one before it or behind it.
+func move(ids []string, step, id string) {
+	i := slices.Index(ids, id)
+	switch {
+	case step == "up" && i > 0:
+		ids[i-1], ids[i] = ids[i], ids[i-1]
+	case step == "down" && i >= 0 && i < len(ids)-1:
+		ids[i], ids[i+1] = ids[i+1], ids[i]
+	}
+}
+
+// moved puts the focus where it was, so that the next step is one key away.
+func (l *ruleList) moved(step, id string) {
+	for i := range l.Rules {
+		r := &l.Rules[i]
+		if r.ID != id {
+			continue
+		}
+		l.Moved = fmt.Sprintf("“%s” is number %d of %d now.", r.Name, r.Place, len(l.Rules))
+		switch {
+		case r.Place == 1:
+			r.Focus = "down"
+		case r.Last:
+			r.Focus = "up"
+		default:
+			r.Focus = step
+		}
+	}
 }

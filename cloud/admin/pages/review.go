@@ -1,0 +1,174 @@
+package pages
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+
+	"latchkey/cloud"
+	"latchkey/cloud/admin/signin"
+)
+
+func (s *server) reviewRoutes() {
+	s.post("properties/{site}/save", signin.Admin, save)
+}
+
+// A review is a change of a property before it is done: what it is, what it
+// would do, and the buttons to do it or to go back.
+type review struct {
+	propertyFrame
+	Changes  []factChange
+	DryRun   dryRun
+	Proposal string // as JSON, for the form that does it
+	Form     string // address of the form that it was entered into; empty: a list
+	Danger   bool   // something is deleted
+	Freezes  bool   // no rule is left in force
+	Save     string // what the button says
+}
+
+// review shows what p would do, and asks whether to do it. form is the address,
+// below Root, of the form that p was entered into: whoever goes back posts the
+// proposal to it, with act=back (see entered); empty is for a button in a list.
+// What package cloud refuses about p comes back as its error.
+func (c *call) review(p cloud.Proposal, form string) (answer, error) {
+	f, err := c.frame(tabOf(p.Op))
+	if err != nil {
+		return nil, err
+	}
+	words, err := c.words()
+	if err != nil {
+		return nil, err
+	}
+	p.Site = f.Property.ID
+	r, err := c.reviewOf(p, f, &words, form)
+	if err != nil {
+		return nil, err
+	}
+	return page{template: "review", title: titleOf(&p, words.siteItems, f.Title()), part: f.Title(), data: r}, nil
+}
+
+// reviewOf works out what p would do.
+func (c *call) reviewOf(p cloud.Proposal, f propertyFrame, words *factWords, form string) (review, error) {
+	if p.Property != nil {
+		p.Property.ID = p.Site
+	}
+	preview, err := c.cloud.Preview(c.Context(), c.Org, p, mostNamed)
+	if err != nil {
+		return review{}, err
+	}
+	doc, err := json.Marshal(p)
+	if err != nil {
+		return review{}, err
+	}
+	before, after := words.sides(&p, f.Property.Property)
+	return review{
+		propertyFrame: f, Changes: compareFacts(before, after), DryRun: newDryRun(preview, words.siteItems),
+		Proposal: string(doc), Form: form, Danger: strings.HasPrefix(p.Op, "delete"), Save: saveText(p.Op), Freezes: freezes(&p, words.Rules),
+	}, nil
+}
+
+// freezes says whether p leaves a property of rules without one in force.
+func freezes(p *cloud.Proposal, rules []cloud.Rule) bool {
+	off := p.Op == cloud.OpDeleteRule || p.Op == cloud.OpPutRule && !p.Rule.Enabled
+	was, is := false, false
+	for _, r := range rules {
+		was = was || r.Enabled
+		is = is || r.Enabled && r.ID != p.ID && (p.Rule == nil || r.ID != p.Rule.ID)
+	}
+	return off && was && !is
+}
+
+// entered is the proposal of a review that somebody came back from to the form;
+// nil where nobody did.
+func (c *call) entered() (*cloud.Proposal, error) {
+	if c.text("act") != "back" {
+		return nil, nil
+	}
+	return c.proposal()
+}
+
+// proposal is the one in the form. It can only be about the property that the
+// address names.
+func (c *call) proposal() (*cloud.Proposal, error) {
+	var p cloud.Proposal
+	d := json.NewDecoder(strings.NewReader(c.text("proposal")))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&p); err != nil {
+		return nil, &refusal{http.StatusBadRequest, "The form cannot be read", "It is not what this page sends."}
+	}
+	p.Site = c.site()
+	if p.Property != nil {
+		p.Property.ID = p.Site
+	}
+	return &p, nil
+}
+
+// save does what a review showed. Where it would take more by now, it is shown
+// again.
+func save(c *call) (answer, error) {
+	p, err := c.proposal()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.cloud.Property(c.Context(), c.Org, p.Site); err != nil {
+		return nil, err
+	}
+	shown, err := strconv.Atoi(c.text("shown"))
+	if err != nil || shown < 0 {
+		return nil, &refusal{http.StatusBadRequest, "The form cannot be read", "It does not say what you were shown."}
+	}
+	form := c.text("form")
+	if !strings.HasPrefix(form, "properties/"+p.Site+"/") || form != path.Clean(form) {
+		form = ""
+	}
+	err = c.cloud.Do(c.Context(), c.Actor, c.Org, *p, shown)
+	if errors.Is(err, cloud.ErrChanged) {
+		again, err := c.review(*p, form)
+		if shows, ok := again.(page); ok {
+			shows.problem = "It would take more by now than you were shown. Here is what it would do as of now."
+			shows.status = http.StatusConflict
+			again = shows
+		}
+		return again, err
+	}
+	if err != nil {
+		return nil, err
+	}
+	if p.Op == cloud.OpDeleteProperty {
+		return redirect{to: "properties", did: "property-deleted"}, nil
+	}
+	to := "properties/" + url.PathEscape(p.Site)
+	if tab := tabOf(p.Op); tab != "" {
+		to += "/" + tab
+	}
+	return redirect{to: to, did: strings.ReplaceAll(p.Op, " ", "-")}, nil
+}
+
+// tabOf is the page that an op is begun on.
+func tabOf(op string) string {
+	switch op {
+	case cloud.OpPutDoor, cloud.OpDeleteDoor:
+		return "doors"
+	case cloud.OpPutGroup, cloud.OpDeleteGroup:
+		return "groups"
+	case cloud.OpPutSchedule, cloud.OpDeleteSchedule:
+		return "schedules"
+	case cloud.OpPutProperty, cloud.OpDeleteProperty:
+		return "settings"
+	}
+	return ""
+}
+
+func saveText(op string) string {
+	switch {
+	case strings.HasPrefix(op, "delete"):
+		return "Delete it"
+	case op == cloud.OpOrderRules:
+		return "Save this order"
+	}
+	return "Save"
+}
