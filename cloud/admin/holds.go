@@ -26,7 +26,7 @@ func (s *server) holdRoutes() {
 		if err := q.check(); err != nil {
 			return nil, err
 		}
-		return with(func(r *http.Request, in cloud.Proposal) (any, error) {
+		return With(func(r *http.Request, in cloud.Proposal) (any, error) {
 			in.Site = site(r)
 			if in.Property != nil {
 				in.Property.ID = in.Site
@@ -46,7 +46,7 @@ func (s *server) holdRoutes() {
 		return list(s.cloud.Holds(r.Context(), org(r), all != "true"))
 	})
 	s.on("GET "+atOrg+"/holds/{id}", func(r *http.Request) (any, error) { return one(s.cloud.Hold(r.Context(), org(r), id(r))) })
-	s.on("POST "+atOrg+"/holds/{id}/confirm", with(func(r *http.Request, in confirmation) (any, error) {
+	s.on("POST "+atOrg+"/holds/{id}/confirm", With(func(r *http.Request, in confirmation) (any, error) {
 		if in.Removes == nil || *in.Removes < 0 {
 			return nil, bad("removes: want how many openings you were shown that this takes")
 		}

@@ -32,8 +32,9 @@ func bad(format string, args ...any) error {
 	return &badRequest{http.StatusBadRequest, fmt.Sprintf(format, args...)}
 }
 
-// with reads the call's body for run.
-func with[In any](run func(r *http.Request, in In) (any, error)) func(*http.Request) (any, error) {
+// With reads the call's body for run: one JSON object without keys that In does
+// not have.
+func With[In any](run func(r *http.Request, in In) (any, error)) func(*http.Request) (any, error) {
 	return func(r *http.Request) (any, error) {
 		var in In
 		text, err := io.ReadAll(r.Body)

@@ -76,22 +76,22 @@ type shownToken struct {
 
 func (s *server) orgRoutes() {
 	s.on("GET /orgs", func(r *http.Request) (any, error) { return list(s.cloud.Orgs(r.Context())) })
-	s.on("POST /orgs", with(func(r *http.Request, in newOrg) (any, error) {
+	s.on("POST /orgs", With(func(r *http.Request, in newOrg) (any, error) {
 		return made(s.cloud.CreateOrg(r.Context(), byAdmin, cloud.Org{ID: in.ID, Name: in.Name, Profile: in.Profile}))
 	}))
 	s.on("GET "+atOrg, func(r *http.Request) (any, error) { return one(s.cloud.Org(r.Context(), org(r))) })
-	s.on("PATCH "+atOrg, with(func(r *http.Request, in cloud.OrgPatch) (any, error) {
+	s.on("PATCH "+atOrg, With(func(r *http.Request, in cloud.OrgPatch) (any, error) {
 		return one(s.cloud.PatchOrg(r.Context(), byAdmin, org(r), in))
 	}))
 	s.on("GET "+atOrg+"/tokens", func(r *http.Request) (any, error) { return list(s.cloud.Tokens(r.Context(), org(r))) })
-	s.on("POST "+atOrg+"/tokens", with(func(r *http.Request, in newToken) (any, error) {
+	s.on("POST "+atOrg+"/tokens", With(func(r *http.Request, in newToken) (any, error) {
 		t, secret, err := s.cloud.CreateToken(r.Context(), byAdmin, org(r), in.Label)
 		return made(shownToken{t, secret}, err)
 	}))
 	s.on("DELETE "+atOrg+"/tokens/{id}", func(r *http.Request) (any, error) {
 		return nothing(s.cloud.DeleteToken(r.Context(), byAdmin, org(r), id(r)))
 	})
-	s.on("POST "+atOrg+"/tokens/{id}/rotate", with(func(r *http.Request, in rotation) (any, error) {
+	s.on("POST "+atOrg+"/tokens/{id}/rotate", With(func(r *http.Request, in rotation) (any, error) {
 		if in.OverlapHours < 0 || in.OverlapHours > cloud.MaxOverlap.Hours() {
 			return nil, bad("overlap_hours: got %v, want 0 to %v", in.OverlapHours, cloud.MaxOverlap.Hours())
 		}
@@ -101,7 +101,7 @@ func (s *server) orgRoutes() {
 	s.on("GET "+atOrg+"/sync", func(r *http.Request) (any, error) { return one(s.cloud.SyncStatus(r.Context(), org(r))) })
 	s.on("GET "+atOrg+"/unmapped", func(r *http.Request) (any, error) { return list(s.cloud.Unmapped(r.Context(), org(r))) })
 	s.on("GET "+atOrg+"/pools", func(r *http.Request) (any, error) { return list(s.cloud.Pools(r.Context(), org(r))) })
-	s.on("PUT "+atOrg+"/pools/{id}", with(func(r *http.Request, in cloud.Pool) (any, error) {
+	s.on("PUT "+atOrg+"/pools/{id}", With(func(r *http.Request, in cloud.Pool) (any, error) {
 		in.Technology = id(r)
 		return one(s.cloud.PutPool(r.Context(), byAdmin, org(r), in))
 	}))
@@ -109,7 +109,7 @@ func (s *server) orgRoutes() {
 		return nothing(s.cloud.DeletePool(r.Context(), byAdmin, org(r), id(r)))
 	})
 	s.on("GET "+atOrg+"/badge-types", func(r *http.Request) (any, error) { return list(s.cloud.BadgeTypes(r.Context(), org(r))) })
-	s.on("PUT "+atOrg+"/badge-types/{id}", with(func(r *http.Request, in cloud.BadgeType) (any, error) {
+	s.on("PUT "+atOrg+"/badge-types/{id}", With(func(r *http.Request, in cloud.BadgeType) (any, error) {
 		in.ID = id(r)
 		return one(s.cloud.PutBadgeType(r.Context(), byAdmin, org(r), in))
 	}))
@@ -132,7 +132,7 @@ type propertyBody struct {
 func (s *server) propertyRoutes() {
 	s.on("GET "+atOrg+"/properties", func(r *http.Request) (any, error) { return list(s.cloud.Properties(r.Context(), org(r))) })
 	s.on("GET "+atSite, func(r *http.Request) (any, error) { return one(s.cloud.Property(r.Context(), org(r), site(r))) })
-	s.on("PUT "+atSite, with(func(r *http.Request, in propertyBody) (any, error) {
+	s.on("PUT "+atSite, With(func(r *http.Request, in propertyBody) (any, error) {
 		p := cloud.Property{ID: site(r), Name: in.Name, Key: in.Key, Wallet: in.Wallet, Pilot: in.Pilot, Guard: in.Guard}
 		return one(s.cloud.PutProperty(r.Context(), byAdmin, org(r), p))
 	}))
@@ -141,7 +141,7 @@ func (s *server) propertyRoutes() {
 	})
 
 	s.on("GET "+atSite+"/doors", func(r *http.Request) (any, error) { return list(s.cloud.Doors(r.Context(), org(r), site(r))) })
-	s.on("PUT "+atSite+"/doors/{id}", with(func(r *http.Request, in access.Door) (any, error) {
+	s.on("PUT "+atSite+"/doors/{id}", With(func(r *http.Request, in access.Door) (any, error) {
 		in.ID = id(r)
 		return one(s.cloud.PutDoor(r.Context(), byAdmin, org(r), site(r), in))
 	}))
@@ -150,7 +150,7 @@ func (s *server) propertyRoutes() {
 	})
 
 	s.on("GET "+atSite+"/groups", func(r *http.Request) (any, error) { return list(s.cloud.AccessGroups(r.Context(), org(r), site(r))) })
-	s.on("PUT "+atSite+"/groups/{id}", with(func(r *http.Request, in cloud.AccessGroup) (any, error) {
+	s.on("PUT "+atSite+"/groups/{id}", With(func(r *http.Request, in cloud.AccessGroup) (any, error) {
 		in.ID = id(r)
 		return one(s.cloud.PutAccessGroup(r.Context(), byAdmin, org(r), site(r), in))
 	}))
@@ -159,7 +159,7 @@ func (s *server) propertyRoutes() {
 	})
 
 	s.on("GET "+atSite+"/schedules", func(r *http.Request) (any, error) { return list(s.cloud.Schedules(r.Context(), org(r), site(r))) })
-	s.on("PUT "+atSite+"/schedules/{id}", with(func(r *http.Request, in access.Schedule) (any, error) {
+	s.on("PUT "+atSite+"/schedules/{id}", With(func(r *http.Request, in access.Schedule) (any, error) {
 		in.ID = id(r)
 		return one(s.cloud.PutSchedule(r.Context(), byAdmin, org(r), site(r), in))
 	}))
@@ -197,13 +197,13 @@ type ruleOrder struct {
 func (s *server) ruleRoutes() {
 	const at = atSite + "/rules"
 	s.on("GET "+at, func(r *http.Request) (any, error) { return list(s.cloud.Rules(r.Context(), org(r), site(r))) })
-	s.on("POST "+at, with(func(r *http.Request, in ruleBody) (any, error) {
+	s.on("POST "+at, With(func(r *http.Request, in ruleBody) (any, error) {
 		return made(s.cloud.CreateRule(r.Context(), byAdmin, org(r), site(r), in.rule("")))
 	}))
-	s.on("POST "+at+"/order", with(func(r *http.Request, in ruleOrder) (any, error) {
+	s.on("POST "+at+"/order", With(func(r *http.Request, in ruleOrder) (any, error) {
 		return list(s.cloud.OrderRules(r.Context(), byAdmin, org(r), site(r), in.IDs))
 	}))
-	s.on("PUT "+at+"/{id}", with(func(r *http.Request, in ruleBody) (any, error) {
+	s.on("PUT "+at+"/{id}", With(func(r *http.Request, in ruleBody) (any, error) {
 		return one(s.cloud.PutRule(r.Context(), byAdmin, org(r), site(r), in.rule(id(r))))
 	}))
 	s.on("DELETE "+at+"/{id}", func(r *http.Request) (any, error) {
@@ -213,20 +213,20 @@ func (s *server) ruleRoutes() {
 
 func (s *server) peopleRoutes() {
 	s.on("GET "+atPeople, s.people)
-	s.on("POST "+atPeople, with(func(r *http.Request, in cloud.NewPerson) (any, error) {
+	s.on("POST "+atPeople, With(func(r *http.Request, in cloud.NewPerson) (any, error) {
 		return made(s.cloud.CreatePerson(r.Context(), byAdmin, org(r), in))
 	}))
 	s.on("GET "+atPerson, func(r *http.Request) (any, error) { return one(s.cloud.Person(r.Context(), org(r), id(r))) })
-	s.on("PATCH "+atPerson, with(func(r *http.Request, in cloud.PersonPatch) (any, error) {
+	s.on("PATCH "+atPerson, With(func(r *http.Request, in cloud.PersonPatch) (any, error) {
 		return one(s.cloud.PatchPerson(r.Context(), byAdmin, org(r), id(r), in))
 	}))
 	s.on("DELETE "+atPerson, func(r *http.Request) (any, error) {
 		return nothing(s.cloud.DeletePerson(r.Context(), byAdmin, org(r), id(r)))
 	})
-	s.on("POST "+atPerson+"/cards", with(func(r *http.Request, in cloud.NewCard) (any, error) {
+	s.on("POST "+atPerson+"/cards", With(func(r *http.Request, in cloud.NewCard) (any, error) {
 		return made(s.cloud.AddCard(r.Context(), byAdmin, org(r), id(r), in))
 	}))
-	s.on("PATCH "+atOrg+"/cards/{id}", with(func(r *http.Request, in cloud.CardPatch) (any, error) {
+	s.on("PATCH "+atOrg+"/cards/{id}", With(func(r *http.Request, in cloud.CardPatch) (any, error) {
 		return one(s.cloud.PatchCard(r.Context(), byAdmin, org(r), id(r), in))
 	}))
 	s.on("DELETE "+atOrg+"/cards/{id}", func(r *http.Request) (any, error) {

@@ -33,7 +33,9 @@ func TestSealIsBound(t *testing.T) {
 		"changed":              func() ([]byte, error) { return s.Open(changed, "acme", "acme.okta.com") },
 		"cut":                  func() ([]byte, error) { return s.Open(sealed[:5], "acme", "acme.okta.com") },
 		"nothing":              func() ([]byte, error) { return s.Open(nil, "acme", "acme.okta.com") },
-		"another purpose":      func() ([]byte, error) { return sealer(t, secret, "client secret").Open(sealed, "acme", "acme.okta.com") },
+		"another purpose": func() ([]byte, error) {
+			return sealer(t, secret, "client secret").Open(sealed, "acme", "acme.okta.com")
+		},
 		"another key": func() ([]byte, error) {
 			return sealer(t, "another key, of another machine", "okta token").Open(sealed, "acme", "acme.okta.com")
 		},

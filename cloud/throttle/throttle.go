@@ -55,6 +55,28 @@ func Address(remote string) netip.Addr {
 func (t *Throttle) Wait(from netip.Addr, now time.Time) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.wait(from, now)
+}
+
+// Count counts a try.
+func (t *Throttle) Count(from netip.Addr, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.count(from, now)
+}
+
+// Try counts a try of an address that has not to wait, and is Wait otherwise:
+// of many tries at once no more get through than one after the other.
+func (t *Throttle) Try(from netip.Addr, now time.Time) (wait time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if wait = t.wait(from, now); wait == 0 {
+		t.count(from, now)
+	}
+	return wait
+}
+
+func (t *Throttle) wait(from netip.Addr, now time.Time) time.Duration {
 	until, every := t.until[from], t.limit.Every
 	if !until.After(now) {
 		return 0
@@ -62,10 +84,7 @@ func (t *Throttle) Wait(from netip.Addr, now time.Time) time.Duration {
 	return max(0, until.Sub(now)-time.Duration(t.limit.Burst-1)*every)
 }
 
-// Count counts a try.
-func (t *Throttle) Count(from netip.Addr, now time.Time) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+func (t *Throttle) count(from netip.Addr, now time.Time) {
 	begin := t.until[from]
 	if begin.Before(now) {
 		begin = now

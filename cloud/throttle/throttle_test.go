@@ -15,8 +15,8 @@ func TestThrottle(t *testing.T) {
 		if got := th.Wait(from, now); got != want {
 			t.Errorf("%s: wait %v, want %v", what, got, want)
 		}
-		if want == 0 {
-			th.Count(from, now)
+		if got := th.Try(from, now); got != want {
+			t.Errorf("%s: try waits %v, want %v", what, got, want)
 		}
 	}
 	for range 3 {
