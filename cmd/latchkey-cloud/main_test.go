@@ -14,6 +14,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"latchkey/cloud/admin/signin/oidctest"
 	"latchkey/cloud/okta/oktatest"
 )
 
@@ -39,12 +40,22 @@ func TestScripts(t *testing.T) {
 			e.Defer(simulated.Close)
 			e.Setenv("OKTA", simulated.URL)
 			e.Setenv("OKTA_TOKEN", oktatest.Token)
+			provider, err := simulatedOIDC()
+			if err != nil {
+				return err
+			}
+			e.Defer(provider.Close)
+			e.Setenv("OIDC", provider.URL)
+			e.Setenv("OIDC_SECRET", oidctest.Secret)
+			if e.Values[browserKey{}], err = newBrowser(); err != nil {
+				return err
+			}
 			e.Setenv("GORACE", "atexit_sleep_ms=0") // else each command of a -race test ends a second late
 			e.Setenv("LATCHKEY_ADMIN_URL", "http://"+e.Getenv("HTTP")+"/admin")
 			e.Setenv("LATCHKEY_ADMIN_TOKEN_FILE", e.Getenv("WORK")+"/cloud/admin.token")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitfor": waitFor, "letting": letting, "term": term, "waitcmd": waitCmd, "endedwithin": endedWithin},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitfor": waitFor, "browse": browse, "letting": letting, "term": term, "waitcmd": waitCmd, "endedwithin": endedWithin},
 	})
 }
 

@@ -45,6 +45,18 @@ type cli struct {
 		Sync    oktaSyncCmd    `cmd:"" help:"Read everything now."`
 		Off     oktaOffCmd     `cmd:"" help:"Stop reading, and forget the token. People stay as they are."`
 	} `cmd:"" help:"Okta by token: users, groups and suspensions, besides SCIM."`
+	Administrator struct {
+		List    list[inOrg]          `cmd:"" help:"List those who are named. Admins by a rule are not among them."`
+		Set     administratorSetCmd  `cmd:"" aliases:"put" help:"Name an administrator, or give one another role, which ends their sessions."`
+		Drop    drop[inOrg]          `cmd:"" aliases:"delete" help:"Take an administrator's name off, and end their sessions."`
+		SignOut administratorSignOut `cmd:"" help:"Sign everybody out of the pages, and make sign-in codes worth nothing."`
+	} `cmd:"" help:"Who may be at the admin pages, by name."`
+	SignInCode signInCodeCmd `cmd:"" help:"Make a code that lets its bearer into the admin pages as an owner, once. It is shown this once."`
+	OIDC       struct {
+		Set    oidcSetCmd    `cmd:"" help:"Let an organisation's own accounts sign in, or change how."`
+		Status oidcStatusCmd `cmd:"" help:"Say how they sign in, what the provider wants to know, and whether it answers."`
+		Off    oidcOffCmd    `cmd:"" help:"Let them not sign in any more, and end their sessions."`
+	} `cmd:"" name:"oidc" help:"Sign-in to the admin pages with an organisation's own accounts, of Entra ID, Okta or another provider of OpenID Connect."`
 	Badge struct {
 		List list[inOrg] `cmd:"" help:"List the badge types."`
 		Set  badgeSetCmd `cmd:"" help:"Make a badge type, or change what is said of it."`

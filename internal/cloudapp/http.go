@@ -14,6 +14,8 @@ import (
 
 	"latchkey/cloud"
 	"latchkey/cloud/admin"
+	"latchkey/cloud/admin/pages"
+	"latchkey/cloud/admin/signin"
 	"latchkey/cloud/okta"
 	"latchkey/cloud/scim"
 	"latchkey/delta"
@@ -31,6 +33,7 @@ type handlerConfig struct {
 	link    link
 	events  *eventCounter
 	okta    *okta.Service
+	signIn  *signin.Service
 	tokens  func() ([]string, error) // the administrators'
 	reg     *prometheus.Registry
 	key     delta.Key
@@ -45,7 +48,11 @@ func newHandler(c handlerConfig) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	adm, err := admin.Handler(c.service, admin.Options{Tokens: c.tokens, CloudKey: public, Log: c.log, More: []func(admin.On){c.okta.Routes}})
+	adm, err := admin.Handler(c.service, admin.Options{Tokens: c.tokens, CloudKey: public, Log: c.log, More: []func(admin.On){c.okta.Routes, c.signIn.Routes}})
+	if err != nil {
+		return nil, err
+	}
+	app, err := pages.Handler(c.service, pages.Options{SignIn: c.signIn, TenantURL: c.signIn.PublicURL() + scimPath, Log: c.log})
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +65,12 @@ func newHandler(c handlerConfig) (http.Handler, error) {
 	}
 	directory := m.observed(scim.NewHandler(c.service, scim.Options{Log: c.log, Observe: c.service.Observe}))
 	mux := http.NewServeMux()
-	mux.Handle("/admin/", http.StripPrefix("/admin", adm))
+	mux.Handle("/admin"+admin.Prefix+"/", http.StripPrefix("/admin", adm))
+	mux.Handle(pages.Root, c.signIn.Protect(app))
+	entrance := c.signIn.Handler()
+	for _, path := range []string{"sign-in", "sign-in/", "sign-out"} {
+		mux.Handle(signin.Root+path, entrance)
+	}
 	mux.Handle(okta.HookPath, c.okta)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, c.service, c.link) })

@@ -43,28 +43,28 @@ func (c *oktaSetCmd) Run(e *program.Env) error {
 	if c.Valid != nil {
 		b.Valid = c.Valid
 	}
-	if b.Token, err = oktaToken(c.TokenFile); err != nil {
+	if b.Token, err = secretOf("--api-token-file", c.TokenFile); err != nil {
 		return err
 	}
 	return c.do(e, http.MethodPut, c.path("okta"), b)
 }
 
-// oktaToken reads a token from where nobody else sees it, which the command
-// line is not.
-func oktaToken(file string) (string, error) {
+// secretOf reads a secret from where nobody else sees it, which the command line
+// is not: from the file that flag names.
+func secretOf(flag, file string) (string, error) {
 	switch file {
 	case "":
 		return "", nil
 	case "-":
 		text, err := io.ReadAll(io.LimitReader(os.Stdin, 4<<10))
 		if err != nil {
-			return "", fmt.Errorf("--api-token-file: standard input: %w", err)
+			return "", fmt.Errorf("%s: standard input: %w", flag, err)
 		}
 		return strings.TrimSpace(string(text)), nil
 	}
 	tokens, err := keyfile.Secrets(file)
 	if err != nil {
-		return "", fmt.Errorf("--api-token-file: %w", err)
+		return "", fmt.Errorf("%s: %w", flag, err)
 	}
 	return tokens[0], nil
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"latchkey/cloud"
+	"latchkey/cloud/admin/signin"
 	"latchkey/cloud/okta"
 	"latchkey/cloud/seal"
 	"latchkey/delta"
@@ -40,9 +42,10 @@ const (
 type serveCmd struct {
 	Dir              string `help:"Where the database, keys and the broker's files go." default:"/var/lib/latchkey-cloud" placeholder:"DIR"`
 	Listen           string `help:"Where SCIM, the admin API, /healthz, /readyz and /metrics are served. Put TLS in front, and let it pass /scim/v2, /admin and /okta/events alone." default:"127.0.0.1:8480" placeholder:"HOST:PORT"`
+	PublicURL        string `help:"How browsers reach the cloud, such as https://cloud.example: the admin pages answer there alone. Empty is this machine, at the port of --listen." env:"LATCHKEY_PUBLIC_URL" placeholder:"URL"`
 	Broker           string `help:"An MQTT broker's URL; empty runs one inside." placeholder:"mqtt://HOST:PORT"`
 	BrokerListen     string `help:"Where the broker inside listens." default:"127.0.0.1:1883" placeholder:"HOST:PORT"`
-	OktaKeyFile      string `help:"The secret that Okta's tokens are sealed with in the database; empty is okta.key in the folder, made at the first start." placeholder:"FILE"`
+	OktaKeyFile      string `help:"The secret that Okta's tokens and sign-in providers' client secrets are sealed with in the database; empty is okta.key in the folder, made at the first start." placeholder:"FILE"`
 	BrokerSecretFile string `help:"The secret that the broker's passwords are made from; empty is broker.secret in the folder." placeholder:"FILE"`
 	AdminTokenFile   string `help:"The admin API's tokens, one a line, read again at each call; empty is admin.token in the folder, made at the first start." placeholder:"FILE"`
 	databaseFlags    `embed:""`
@@ -88,7 +91,7 @@ func (c *serveCmd) Run(e *program.Env) (err error) {
 	if err != nil {
 		return err
 	}
-	pulls, err := c.okta(service, log)
+	pulls, door, err := c.sealed(service, listener.Addr(), log)
 	if err != nil {
 		return err
 	}
@@ -105,7 +108,7 @@ func (c *serveCmd) Run(e *program.Env) (err error) {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	handler, err := newHandler(handlerConfig{
-		service: service, okta: pulls, link: publisher, events: events, reg: reg, key: key, log: log,
+		service: service, okta: pulls, signIn: door, link: publisher, events: events, reg: reg, key: key, log: log,
 		tokens: func() ([]string, error) { return keyfile.Secrets(tokenFile) },
 	})
 	if err != nil {
@@ -118,17 +121,44 @@ func (c *serveCmd) Run(e *program.Env) (err error) {
 	return err
 }
 
-// okta is what reads the organisations' Okta.
-func (c *serveCmd) okta(service *cloud.Service, log *slog.Logger) (*okta.Service, error) {
+// sealed is what keeps secrets of its own in the database: what reads the
+// organisations' Okta, and the sign-in to the admin pages.
+func (c *serveCmd) sealed(service *cloud.Service, at net.Addr, log *slog.Logger) (*okta.Service, *signin.Service, error) {
 	secret, err := keyfile.Secret(cmp.Or(c.OktaKeyFile, filepath.Join(c.Dir, "okta.key")))
 	if err != nil {
-		return nil, fmt.Errorf("okta key: %w", err)
+		return nil, nil, fmt.Errorf("okta key: %w", err)
 	}
 	sealer, err := seal.New(secret, okta.SealPurpose)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return okta.NewService(service, okta.Options{Seal: sealer, Log: log})
+	pulls, err := okta.NewService(service, okta.Options{Seal: sealer, Log: log})
+	if err != nil {
+		return nil, nil, err
+	}
+	public := c.PublicURL
+	if public == "" {
+		public = localURL(at)
+	}
+	log.Info("admin pages", "url", strings.TrimSuffix(public, "/")+signin.Root)
+	door, err := signin.NewService(service, signin.Options{PublicURL: public, Secret: secret, Log: log})
+	if err != nil {
+		return nil, nil, fmt.Errorf("--public-url: %w", err)
+	}
+	return pulls, door, nil
+}
+
+// localURL is how a browser of this machine reaches an address that is listened
+// on. Of another machine it would come by plain HTTP, and gets no cookie.
+func localURL(at net.Addr) string {
+	host, port := "127.0.0.1", "80"
+	if tcp, ok := at.(*net.TCPAddr); ok {
+		port = strconv.Itoa(tcp.Port)
+		if tcp.IP.IsLoopback() {
+			host = tcp.IP.String()
+		}
+	}
+	return "http://" + net.JoinHostPort(host, port)
 }
 
 // A task runs until its context ends.

@@ -23,6 +23,7 @@ import (
 
 	"latchkey/access"
 	"latchkey/cloud"
+	"latchkey/cloud/admin/signin"
 	"latchkey/cloud/okta"
 	"latchkey/cloud/seal"
 	"latchkey/cloud/store"
@@ -30,7 +31,10 @@ import (
 	"latchkey/uplink"
 )
 
-const adminToken = "an-administrator's-token"
+const (
+	adminToken = "an-administrator's-token"
+	publicURL  = "https://cloud.example"
+)
 
 // A fakeLink is an uplink as a test wants it.
 type fakeLink struct {
@@ -76,8 +80,12 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	door, err := signin.NewService(service, signin.Options{PublicURL: publicURL, Secret: []byte("a key that is in a file of its own")})
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.handler, err = newHandler(handlerConfig{
-		service: service, okta: pulls, link: w.link, events: w.events, reg: w.reg, key: key, log: slog.New(slog.DiscardHandler),
+		service: service, okta: pulls, signIn: door, link: w.link, events: w.events, reg: w.reg, key: key, log: slog.New(slog.DiscardHandler),
 		tokens: func() ([]string, error) { return []string{adminToken}, nil },
 	})
 	if err != nil {

@@ -1,0 +1,60 @@
+package cloudapp
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+)
+
+// TestPagesAreBehindTheSignIn: the pages and the sign-in answer at the public
+// URL alone, and to nobody who has not signed in; the API is as it was.
+func TestPagesAreBehindTheSignIn(t *testing.T) {
+	w := newWorld(t)
+	ask := func(method, url string) *httptest.ResponseRecorder {
+		r := httptest.NewRequestWithContext(t.Context(), method, url, nil)
+		rec := httptest.NewRecorder()
+		w.handler.ServeHTTP(rec, r)
+		return rec
+	}
+	for _, tt := range []struct {
+		method, url string
+		code        int
+		to          string
+	}{
+		{"GET", publicURL + "/admin/", http.StatusSeeOther, "/admin/sign-in"},
+		{"GET", publicURL + "/admin/people", http.StatusSeeOther, "/admin/sign-in?to=%2Fadmin%2Fpeople"},
+		{"GET", publicURL + "/admin/sign-in", http.StatusOK, ""},
+		{"GET", publicURL + "/admin/static/style.css", http.StatusOK, ""},
+		{"GET", publicURL + "/admin/sign-in/acme/start", http.StatusNotFound, ""},
+		{"GET", publicURL + "/admin/sign-in/callback", http.StatusBadRequest, ""},
+		{"POST", publicURL + "/admin/sign-out", http.StatusSeeOther, "/admin/sign-in"},
+		{"GET", "https://evil.example/admin/people", http.StatusTemporaryRedirect, publicURL + "/admin/people"},
+		{"POST", "https://evil.example/admin/properties", http.StatusMisdirectedRequest, ""},
+		{"POST", "https://evil.example/admin/sign-out", http.StatusMisdirectedRequest, ""},
+		{"GET", "https://evil.example/admin/api/v1/orgs", http.StatusUnauthorized, ""},
+	} {
+		rec := ask(tt.method, tt.url)
+		if rec.Code != tt.code || rec.Header().Get("Location") != tt.to {
+			t.Errorf("%s %s: %d to %q, want %d to %q", tt.method, tt.url, rec.Code, rec.Header().Get("Location"), tt.code, tt.to)
+		}
+	}
+	if rec := w.do("GET", "/admin/api/v1/orgs", adminToken, ""); rec.Code != http.StatusOK {
+		t.Errorf("API: %d %s", rec.Code, rec.Body)
+	}
+}
+
+func TestLocalURL(t *testing.T) {
+	for at, want := range map[string]string{
+		"127.0.0.1:8480": "http://127.0.0.1:8480", "127.0.0.2:1": "http://127.0.0.2:1", "[::1]:8480": "http://[::1]:8480",
+		"0.0.0.0:8480": "http://127.0.0.1:8480", "[::]:8480": "http://127.0.0.1:8480", "192.0.2.1:80": "http://127.0.0.1:80",
+	} {
+		addr, err := net.ResolveTCPAddr("tcp", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := localURL(addr); got != want {
+			t.Errorf("%s: %s, want %s", at, got, want)
+		}
+	}
+}
