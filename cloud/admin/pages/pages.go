@@ -69,6 +69,8 @@ func (s *server) routes() {
 	s.directoryRoutes()
 	s.propertyRoutes()
 	s.peopleRoutes()
+	s.cardTypeRoutes()
+	s.auditRoutes()
 	s.whyRoutes()
 	s.ruleRoutes()
 	s.reviewRoutes()

@@ -15,6 +15,7 @@ const peopleOnPage = 50
 func (s *server) peopleRoutes() {
 	s.get("people", signin.Viewer, people)
 	s.post("people", signin.Admin, addPerson)
+	s.post("people/find", signin.Viewer, findPeople)
 	s.get("people/{id}", signin.Viewer, person)
 	s.post("people/{id}/suspended", signin.Admin, suspendPerson)
 	s.get("people/{id}/delete", signin.Admin, confirmDeletePerson)
@@ -31,8 +32,9 @@ func (s *server) peopleRoutes() {
 
 // A peoplePage is the list of people, or what a search found.
 type peoplePage struct {
-	Search string
-	Later  bool // not the first page
+	Search string // what nobody was found by
+	Found  bool   // the list is what a search found
+	Later  bool   // not the first page
 	People []personLine
 	Next   string // id after which the next page begins; empty on the last one
 	New    cloud.NewPerson
@@ -49,30 +51,59 @@ func people(c *call) (answer, error) { return peopleAnswer(c, cloud.NewPerson{},
 
 // peopleAnswer is the list with the form for one more, which may have a problem.
 func peopleAnswer(c *call, entered cloud.NewPerson, wrong string) (answer, error) {
-	q := cloud.PeopleQuery{Search: c.text("search"), After: c.text("after"), Limit: peopleOnPage + 1}
-	found, err := c.cloud.People(c.Context(), c.Org, q)
+	q := cloud.PeopleQuery{After: c.text("after"), Limit: peopleOnPage + 1}
+	all, err := c.cloud.People(c.Context(), c.Org, q)
 	if err != nil {
 		return nil, err
 	}
-	p := peoplePage{Search: q.Search, Later: q.After != "", New: entered}
-	if len(found) > peopleOnPage {
-		found = found[:peopleOnPage]
-		p.Next = found[len(found)-1].ID
+	p := peoplePage{Later: q.After != "", New: entered}
+	if len(all) > peopleOnPage {
+		all = all[:peopleOnPage]
+		p.Next = all[len(all)-1].ID
 	}
+	p.People, err = personLines(c, all)
+	return page{template: "people", title: "People", data: p, problem: wrong}, err
+}
+
+// findPeople goes to whom somebody looks for, or lists them where they are
+// several. What was looked for may be a card number: it is in no address, and
+// on no page that knows whose it is.
+func findPeople(c *call) (answer, error) {
+	search := c.text("search")
+	if search == "" {
+		return redirect{to: "people"}, nil
+	}
+	found, err := c.cloud.People(c.Context(), c.Org, cloud.PeopleQuery{Search: search, Limit: peopleOnPage})
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 1 {
+		return redirect{to: "people/" + found[0].ID}, nil
+	}
+	p := peoplePage{Found: true}
+	if len(found) == 0 {
+		p.Search = search
+	}
+	p.People, err = personLines(c, found)
+	return page{template: "people", title: "People", data: p}, err
+}
+
+func personLines(c *call, all []cloud.Person) ([]personLine, error) {
 	names, err := siteNames(c)
 	if err != nil {
 		return nil, err
 	}
-	for _, one := range found {
+	lines := make([]personLine, 0, len(all))
+	for _, one := range all {
 		line := personLine{Person: one, State: stateOf(one)}
 		for _, at := range one.Sites {
 			if len(at.Groups)+len(at.Manual) > 0 && names[at.Site] != "" {
 				line.At = append(line.At, names[at.Site])
 			}
 		}
-		p.People = append(p.People, line)
+		lines = append(lines, line)
 	}
-	return page{template: "people", title: "People", data: p, problem: wrong}, nil
+	return lines, nil
 }
 
 // siteNames are the names of all properties by id.

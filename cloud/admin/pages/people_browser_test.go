@@ -31,7 +31,9 @@ func TestBrowserWhy(t *testing.T) {
 	b.press(`form[action$="/why"] button`)
 	b.sees("Ann may open Laboratory of North building.", "Decides", "“Science” opens it at all hours", "Confirmed by the building")
 	b.accessible("why-yes")
-	b.open("why?who=nobody@acme.example&at=north")
+	b.open("why")
+	b.fill("#who", "nobody@acme.example")
+	b.press(`form[action="/admin/why"] button`)
 	b.sees("Nobody here has this user name")
 	b.accessible("why-nobody")
 }
@@ -73,4 +75,36 @@ func TestBrowserCards(t *testing.T) {
 	b.accessible("person")
 	b.press(".ask button.danger")
 	b.sees("They are suspended: no door opens for them.", "End the suspension", "but the person is locked out")
+	b.open("audit")
+	b.sees("Change person", "suspended: no → yes", "Add card", "card: H10302 …731")
+	b.accessible("audit")
+}
+
+// TestBrowserCardTypes: a badge type of another format, and numbers for
+// Bluetooth keys.
+func TestBrowserCardTypes(t *testing.T) {
+	w := newWorld(t)
+	b := newBrowser(t, w)
+	b.open("cards")
+	b.press(`main a[href$="cards/type"]`)
+	b.fill("#id", "Visitor")
+	b.do(chromedp.SetValue(chromedp.CSS("#format"), "H10301"))
+	b.fill("#facility", "300")
+	b.press("main form button.primary")
+	b.sees("Not saved.", "facility codes of format H10301 go up to 255")
+	b.accessible("card-type")
+	b.fill("#facility", "77")
+	b.press("main form button.primary")
+	b.sees("The badge type was saved.", "Visitor", "H10301, 26 bits")
+	b.press(`a[href$="technology=ble"]`)
+	b.fill("#first", "500000")
+	b.fill("#last", "509999")
+	b.accessible("pool")
+	b.press("main form button.primary")
+	b.sees("500000 to 509999")
+	b.accessible("cards")
+	b.press(`a[href$="id=Visitor"]`)
+	b.do(chromedp.Click(chromedp.CSS("details summary")))
+	b.press("button.danger")
+	b.sees("The badge type was deleted.")
 }

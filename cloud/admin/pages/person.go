@@ -96,7 +96,7 @@ func (v *personPage) access(c *call) error {
 		if len(join.Groups) > 0 {
 			v.Join = append(v.Join, join)
 		}
-		site := personSite{ID: p.ID, Name: name, Groups: personGroups(at, groups), Role: at.Role, Mobile: mobileOf(at.Mobile)}
+		site := personSite{ID: p.ID, Name: name, Groups: personGroups(at, groups), Role: at.Role, Mobile: mobileText(at.Mobile)}
 		if site.Rule, err = ruleName(c, p.ID, at.Rule); err != nil {
 			return err
 		}
@@ -130,18 +130,6 @@ func ruleName(c *call, site, id string) (string, error) {
 	return "", err
 }
 
-func mobileOf(m cloud.Mobile) string {
-	switch {
-	case m.BLE && m.Wallet:
-		return "Bluetooth key and Apple Wallet pass"
-	case m.BLE:
-		return "Bluetooth key"
-	case m.Wallet:
-		return "Apple Wallet pass"
-	}
-	return ""
-}
-
 // cardNote says what became of the card number that the directory sends.
 func cardNote(p cloud.Person) string {
 	switch p.CardState {
@@ -163,6 +151,7 @@ func cardNote(p cloud.Person) string {
 // A cardLine is one card or mobile key as a person sees it.
 type cardLine struct {
 	cloud.Card
+	Shown    string // its number, as much as people may see
 	Noun     string
 	From     string
 	State    standing
@@ -179,7 +168,7 @@ func cardLines(p cloud.Person, now time.Time) []cardLine {
 
 // lineOf words a card at now.
 func lineOf(c cloud.Card, now time.Time) cardLine {
-	l := cardLine{Card: c, Noun: nounOf(c), From: "made by hand", Validity: validity(c)}
+	l := cardLine{Card: c, Shown: c.Masked, Noun: nounOf(c), From: "made by hand", Validity: validity(c)}
 	switch c.Origin {
 	case cloud.OriginDirectory:
 		l.From = "from the directory"
@@ -188,7 +177,7 @@ func lineOf(c cloud.Card, now time.Time) cardLine {
 	}
 	switch {
 	case c.Status == access.CredentialPending:
-		l.State.Text = "Waits for a number"
+		l.State.Text, l.Shown = "Waits for a number", "no number yet"
 	case c.Status != access.CredentialActive:
 		l.State.Text = "Suspended"
 	case c.ValidFrom != 0 && now.Unix() < c.ValidFrom:

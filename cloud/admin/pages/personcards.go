@@ -51,10 +51,8 @@ func newCardAnswer(c *call, wrong string) (answer, error) {
 // type.
 func numberWays(types []cloud.BadgeType) []numberWay {
 	means := "the number printed on the card, in the format of the badge type"
-	for _, b := range types {
-		if b.Default && b.Facility != nil {
-			means += fmt.Sprintf("; with the badge type %s also its facility code, %d", b.ID, *b.Facility)
-		}
+	if i := slices.IndexFunc(types, func(b cloud.BadgeType) bool { return b.Default && b.Facility != nil }); i >= 0 {
+		means += fmt.Sprintf("; with the badge type %s also its facility code, %d", types[i].ID, *types[i].Facility)
 	}
 	return []numberWay{
 		{"12345", means},

@@ -124,6 +124,10 @@ var notices = map[string]string{
 
 	"property-added":     "The property is there. Give it doors and access groups, then a rule: until then nothing is synced to it.",
 	"held":               "This would take access from more people than may lose it unasked. Nothing is done yet: look at it, then confirm or discard it.",
+	"badge-deleted":      "The badge type was deleted.",
+	"badge-saved":        "The badge type was saved.",
+	"pool-deleted":       "New keys wait until numbers are set again.",
+	"pool-saved":         "The numbers were saved. Keys that wait get one by themselves.",
 	"card-active":        "The card opens doors again.",
 	"card-added":         "The card was added. Buildings hear of it within moments.",
 	"card-changed":       "The card was changed.",

@@ -10,13 +10,14 @@ import (
 
 func (s *server) whyRoutes() {
 	s.get("why", signin.Viewer, findWhy)
+	s.post("why", signin.Viewer, findWhy) // with what may be a card number, which belongs into no address
 	s.get("people/{id}/why", signin.Viewer, chooseWhy)
 	s.get("people/{id}/why/{site}", signin.Viewer, why)
 }
 
 // A whySearch asks whom the question is about.
 type whySearch struct {
-	Who    string
+	Who    string // what nobody was found by
 	At     string // SITE or SITE/DOOR
 	Places places
 	Found  []personLine // several, to choose from
@@ -26,7 +27,7 @@ type whySearch struct {
 // findWhy finds whom somebody asks about by user name, email or card number,
 // and goes to the answer.
 func findWhy(c *call) (answer, error) {
-	v := whySearch{Who: c.text("who"), At: c.text("at")}
+	v := whySearch{At: c.text("at")}
 	properties, err := c.cloud.Properties(c.Context(), c.Org)
 	if err != nil {
 		return nil, err
@@ -34,8 +35,8 @@ func findWhy(c *call) (answer, error) {
 	if v.Places, err = placesOf(c, properties); err != nil {
 		return nil, err
 	}
-	if v.Who != "" {
-		found, err := c.cloud.People(c.Context(), c.Org, cloud.PeopleQuery{Search: v.Who, Limit: peopleOnPage})
+	if who := c.PostFormValue("who"); who != "" {
+		found, err := c.cloud.People(c.Context(), c.Org, cloud.PeopleQuery{Search: who, Limit: peopleOnPage})
 		if err != nil {
 			return nil, err
 		}
@@ -45,7 +46,9 @@ func findWhy(c *call) (answer, error) {
 		for _, p := range found {
 			v.Found = append(v.Found, personLine{Person: p, State: stateOf(p)})
 		}
-		v.Nobody = len(found) == 0
+		if v.Nobody = len(found) == 0; v.Nobody {
+			v.Who = who
+		}
 	}
 	return page{template: "whyfind", title: "Why can somebody not get in?", data: v}, nil
 }
@@ -121,7 +124,7 @@ func why(c *call) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	schedules, err := c.cloud.Schedules(c.Context(), c.Org, y.Site)
+	items, err := c.siteItems(y.Site)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +141,8 @@ func why(c *call) (answer, error) {
 		v.At += "/" + y.Door
 		title = "Access of " + y.Name + " to " + y.Doors[0].Name
 	}
-	v.Rules, v.Doors = whyRules(y.Rules), whyDoors(y, schedules)
+	words := &factWords{siteItems: &items}
+	v.Rules, v.Doors = whyRules(y.Rules, words), whyDoors(y, words)
 	v.Advice = v.advise()
 	return page{template: "why", title: title, data: v}, nil
 }

@@ -1,8 +1,6 @@
 package pages
 
 import (
-	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -10,12 +8,13 @@ import (
 	"latchkey/cloud"
 )
 
-func whyRules(all []cloud.RuleVerdict) []whyRule {
+// whyRules words what the rules say of somebody.
+func whyRules(all []cloud.RuleVerdict, words *factWords) []whyRule {
 	rules := make([]whyRule, 0, len(all))
 	for _, r := range all {
 		w := whyRule{RuleVerdict: r, Says: verdictText(r)}
 		for _, cv := range r.Conditions {
-			w.Conditions = append(w.Conditions, whyCondition{Text: conditionText(cv.Condition), Have: haveText(cv), Holds: cv.Holds})
+			w.Conditions = append(w.Conditions, whyCondition{Text: words.condition(cv.Condition), Have: haveText(cv), Holds: cv.Holds})
 		}
 		rules = append(rules, w)
 	}
@@ -43,28 +42,6 @@ func verdictText(r cloud.RuleVerdict) string {
 	return "Does not match: all its conditions have to hold"
 }
 
-// conditionText is a condition for people.
-func conditionText(c cloud.Condition) string {
-	if c.Attr == "" {
-		return fmt.Sprintf("is in the directory group “%s”", cmp.Or(c.Group, c.GroupID))
-	}
-	name := c.Attr
-	if strings.HasPrefix(strings.ToLower(name), "urn:") {
-		name = name[strings.LastIndexByte(name, ':')+1:]
-	}
-	switch c.Op {
-	case cloud.OpNotEqual:
-		return fmt.Sprintf("%s is not “%s”", name, c.Value)
-	case cloud.OpContains:
-		return fmt.Sprintf("%s contains “%s”", name, c.Value)
-	case cloud.OpStarts:
-		return fmt.Sprintf("%s starts with “%s”", name, c.Value)
-	case cloud.OpPresent:
-		return name + " has a value"
-	}
-	return fmt.Sprintf("%s is “%s”", name, c.Value)
-}
-
 // haveText says what the person has where a condition asks.
 func haveText(cv cloud.ConditionVerdict) string {
 	switch {
@@ -81,32 +58,28 @@ func haveText(cv cloud.ConditionVerdict) string {
 }
 
 // whyDoors words the ways to each door.
-func whyDoors(y cloud.Why, schedules []access.Schedule) []whyDoor {
+func whyDoors(y cloud.Why, words *factWords) []whyDoor {
 	var doors []whyDoor
 	for _, d := range y.Doors {
 		w := whyDoor{WhyDoor: d, Fits: y.Kind != access.KindSmartbox || d.Kind == access.DoorKindCabinet}
 		for _, way := range d.Ways {
-			group := way.Group
-			if i := slices.IndexFunc(y.Groups, func(g cloud.WhyGroup) bool { return g.ID == way.Group }); i >= 0 {
-				group = cmp.Or(y.Groups[i].Name, group)
-			}
-			w.Ways = append(w.Ways, whyWay{group, hoursOf(schedules, way.Schedule)})
+			w.Ways = append(w.Ways, whyWay{words.GroupName(way.Group), words.hours(way.Schedule)})
 		}
 		doors = append(doors, w)
 	}
 	return doors
 }
 
-// hoursOf says when a schedule holds; an empty id is always.
-func hoursOf(schedules []access.Schedule, id string) string {
+// hours says when a schedule holds; an empty id is always.
+func (w *factWords) hours(id string) string {
 	if id == "" {
 		return "at all hours"
 	}
-	i := slices.IndexFunc(schedules, func(s access.Schedule) bool { return s.ID == id })
-	if i < 0 {
-		return "during " + id
+	text := "during " + w.ScheduleName(id)
+	if i := slices.IndexFunc(w.Schedules, func(s access.Schedule) bool { return s.ID == id }); i >= 0 {
+		text += ": " + weekText(w.Schedules[i])
 	}
-	return fmt.Sprintf("%s: %s", cmp.Or(schedules[i].Name, id), weekText(schedules[i]))
+	return text
 }
 
 // A whyAdvice is what to do so that the door opens, where there is something.

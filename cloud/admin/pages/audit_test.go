@@ -1,0 +1,42 @@
+package pages_test
+
+import (
+	"fmt"
+	"regexp"
+	"testing"
+
+	"latchkey/access"
+	"latchkey/cloud"
+	"latchkey/cloud/admin/signin"
+)
+
+func TestAudit(t *testing.T) {
+	w := newWorld(t)
+	w.as(signin.Viewer)
+	ann := w.user("<b>Ann</b>", "Lab", "104711")
+	w.change(ann, "department", "Sales")
+	_, err := w.cloud.PutDoor(w.ctx, by, "acme", "north", access.Door{ID: "lab", Name: "Laboratory", UnlockMS: 7000})
+	w.ok(err)
+	_, err = w.cloud.AddCard(w.ctx, by, "acme", ann, cloud.NewCard{Number: "4x"})
+	if err == nil {
+		t.Fatal("a card of no number was made")
+	}
+	a := w.get("audit")
+	w.wants(a, 200, "Create user", "directory, token “Entra ID”", "people/"+ann, "&lt;b&gt;Ann&lt;/b&gt;",
+		"department: <del>Lab</del> → <ins>Sales</ins>", "door: unlock ms: <ins>7000</ins>", "refused", "has characters that no card number has")
+	w.lacks(a, "104711", "<b>Ann", "Newest")
+}
+
+func TestAuditByPages(t *testing.T) {
+	w := newWorld(t)
+	for i := range 60 {
+		w.byHand(fmt.Sprintf("Visitor %02d", i))
+	}
+	a := w.get("audit")
+	w.wants(a, 200, "Visitor 59", "Visitor 10")
+	w.lacks(a, "Visitor 09", "Newest")
+	earlier := regexp.MustCompile(`audit\?before=[-0-9a-f]+`).FindString(a.body)
+	a = w.get(earlier)
+	w.wants(a, 200, "Visitor 09", "Create organisation", "Newest")
+	w.lacks(a, "Visitor 10", "Earlier")
+}
