@@ -212,32 +212,42 @@ func yesNo(v bool, yes, no string) string {
 	return no
 }
 
-// titleOf says what p does.
-func titleOf(p *cloud.Proposal, items *siteItems, property string) string {
+// deleted is what people call the thing that p deletes.
+func deleted(p *cloud.Proposal, items *siteItems) string {
+	switch p.Op {
+	case cloud.OpDeleteRule:
+		return items.RuleName(p.ID)
+	case cloud.OpDeleteDoor:
+		return items.DoorName(p.ID)
+	case cloud.OpDeleteGroup:
+		return items.GroupName(p.ID)
+	case cloud.OpDeleteSchedule:
+		return items.ScheduleName(p.ID)
+	}
+	return ""
+}
+
+// titleOf says what p does; name is of what it deletes, property of where.
+func titleOf(p *cloud.Proposal, name, property string) string {
 	quoted := func(name string) string { return "“" + name + "”" }
 	switch p.Op {
 	case cloud.OpCreateRule:
 		return "Add the rule " + quoted(ruleTitle(*p.Rule))
 	case cloud.OpPutRule:
 		return "Change the rule " + quoted(ruleTitle(*p.Rule))
-	case cloud.OpDeleteRule:
-		return "Delete the rule " + quoted(items.RuleName(p.ID))
 	case cloud.OpOrderRules:
 		return "Put the rules in another order"
 	case cloud.OpPutDoor:
 		return "Save the door " + quoted(cmp.Or(p.Door.Name, p.Door.ID))
-	case cloud.OpDeleteDoor:
-		return "Delete the door " + quoted(items.DoorName(p.ID))
 	case cloud.OpPutGroup:
 		return "Save the access group " + quoted(cmp.Or(p.Group.Name, p.Group.ID))
-	case cloud.OpDeleteGroup:
-		return "Delete the access group " + quoted(items.GroupName(p.ID))
 	case cloud.OpPutSchedule:
 		return "Save the schedule " + quoted(cmp.Or(p.Schedule.Name, p.Schedule.ID))
-	case cloud.OpDeleteSchedule:
-		return "Delete the schedule " + quoted(items.ScheduleName(p.ID))
+	case cloud.OpPutProperty:
+		return "Change the settings of " + quoted(property)
 	case cloud.OpDeleteProperty:
 		return "Delete the property " + quoted(property)
 	}
-	return "Change the settings of " + quoted(property)
+	what, _ := strings.CutPrefix(p.Op, "delete ")
+	return "Delete the " + what + " " + quoted(name)
 }

@@ -73,6 +73,9 @@ func (s *server) routes() {
 	s.auditRoutes()
 	s.whyRoutes()
 	s.ruleRoutes()
+	s.ruleFormRoutes()
+	s.settingsRoutes()
+	s.holdRoutes()
 	s.reviewRoutes()
 }
 

@@ -140,6 +140,8 @@ var notices = map[string]string{
 	"person-let-in":      "They are let in again, as far as rules and cards allow it.",
 	"person-suspended":   "They are suspended: no door opens for them.",
 
+	"hold-confirmed":      "It is confirmed, and done.",
+	"hold-discarded":      "It is discarded: nothing changed.",
 	"property-deleted":    "The property is deleted. Its agent is told to forget all it holds.",
 	"create-rule":         "The rule is saved, and in force.",
 	"put-rule":            "The rule is saved.",

@@ -27,6 +27,7 @@ type review struct {
 	Form     string // address of the form that it was entered into; empty: a list
 	Danger   bool   // something is deleted
 	Freezes  bool   // no rule is left in force
+	Confirm  string // what must be typed in, of what cannot be undone
 	Save     string // what the button says
 }
 
@@ -48,7 +49,7 @@ func (c *call) review(p cloud.Proposal, form string) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return page{template: "review", title: titleOf(&p, words.siteItems, f.Title()), part: f.Title(), data: r}, nil
+	return page{template: "review", title: titleOf(&p, deleted(&p, words.siteItems), f.Title()), part: f.Title(), data: r}, nil
 }
 
 // reviewOf works out what p would do.
@@ -65,9 +66,13 @@ func (c *call) reviewOf(p cloud.Proposal, f propertyFrame, words *factWords, for
 		return review{}, err
 	}
 	before, after := words.sides(&p, f.Property.Property)
+	confirm := ""
+	if p.Op == cloud.OpDeleteProperty {
+		confirm = p.Site
+	}
 	return review{
 		propertyFrame: f, Changes: compareFacts(before, after), DryRun: newDryRun(preview, words.siteItems),
-		Proposal: string(doc), Form: form, Danger: strings.HasPrefix(p.Op, "delete"), Save: saveText(p.Op), Freezes: freezes(&p, words.Rules),
+		Proposal: string(doc), Form: form, Danger: strings.HasPrefix(p.Op, "delete"), Save: saveText(p.Op), Freezes: freezes(&p, words.Rules), Confirm: confirm,
 	}, nil
 }
 
@@ -125,15 +130,12 @@ func save(c *call) (answer, error) {
 	if !strings.HasPrefix(form, "properties/"+p.Site+"/") || form != path.Clean(form) {
 		form = ""
 	}
+	if p.Op == cloud.OpDeleteProperty && c.text("confirm") != p.Site {
+		return c.reviewAgain(*p, form, "Type “"+p.Site+"” to say that you mean this property.", http.StatusUnprocessableEntity)
+	}
 	err = c.cloud.Do(c.Context(), c.Actor, c.Org, *p, shown)
 	if errors.Is(err, cloud.ErrChanged) {
-		again, err := c.review(*p, form)
-		if shows, ok := again.(page); ok {
-			shows.problem = "It would take more by now than you were shown. Here is what it would do as of now."
-			shows.status = http.StatusConflict
-			again = shows
-		}
-		return again, err
+		return c.reviewAgain(*p, form, "It would take more by now than you were shown. Here is what it would do as of now.", http.StatusConflict)
 	}
 	if err != nil {
 		return nil, err
@@ -146,6 +148,16 @@ func save(c *call) (answer, error) {
 		to += "/" + tab
 	}
 	return redirect{to: to, did: strings.ReplaceAll(p.Op, " ", "-")}, nil
+}
+
+// reviewAgain is a review with what went wrong.
+func (c *call) reviewAgain(p cloud.Proposal, form, problem string, status int) (answer, error) {
+	a, err := c.review(p, form)
+	if shown, ok := a.(page); ok {
+		shown.problem, shown.status = problem, status
+		a = shown
+	}
+	return a, err
 }
 
 // tabOf is the page that an op is begun on.

@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
-
-	"latchkey/cloud"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // A point is a place on the screen.
@@ -62,31 +62,141 @@ func (w *world) order() (names []string) {
 	return names
 }
 
+// choose ticks a box or a radio button.
+func (b *browser) choose(selector string) {
+	b.Helper()
+	b.do(chromedp.Click(chromedp.CSS(selector)))
+}
+
+// TestBrowserRules makes rules, drags one above another, reads the dry run and
+// saves; then a change takes too much, is held, read, and confirmed.
 func TestBrowserRules(t *testing.T) {
 	w := newWorld(t)
+	var ids []string
+	for i := range 21 {
+		ids = append(ids, w.user(fmt.Sprintf("Person %02d", i), "Sales", fmt.Sprint(20000+i)))
+	}
+	ada := w.user("Ada", "Science", "10731")
+	w.group("Staff", append(ids, ada)...)
+	w.group("Chemists", ada)
 	b := newBrowser(t, w)
+
 	b.open("properties/north")
 	b.sees("there is no rule", "This property is frozen")
 	b.accessible("rules-none")
-
-	ada, bob := w.user("Ada", "Science", "10731"), w.user("Bob", "Sales", "10732")
-	w.group("Chemists", ada)
-	w.group("Staff", ada, bob)
-	w.rule("All staff", []string{"staff"}, cloud.Condition{Group: "Staff"})
-	w.rule("Chemists", []string{"science"}, cloud.Condition{Group: "Chemists"}, cloud.Condition{Attr: "department", Op: cloud.OpEqual, Value: "Science"})
-	w.rule("Contractors", []string{"staff"}, cloud.Condition{Group: "Contractors"})
-	b.open("properties/north")
-	b.accessible("rules")
+	b.makeRules()
+	if w.openings() != 22 {
+		t.Errorf("%d openings, want the front door for all 22", w.openings())
+	}
 
 	b.drag("li:nth-child(2) [data-grip]", -250)
-	b.sees("This order is not saved yet", "1 person gains access", "Ada", "Laboratory")
+	b.sees("This order is not saved yet", "1 person gains access", "1 opening more, at 1 door", "Ada", "Laboratory")
 	b.accessible("rules-order")
 	if got := w.order(); !slices.Equal(got, []string{"All staff", "Chemists", "Contractors"}) {
 		t.Errorf("a drag alone saved the order: %q", got)
 	}
-	b.press(".buttons button.primary")
+	b.press(".card.warn .primary")
 	b.sees("The rules are asked in this order now")
-	if got := w.order(); !slices.Equal(got, []string{"Chemists", "All staff", "Contractors"}) {
-		t.Errorf("order %q", got)
+	if got := w.order(); !slices.Equal(got, []string{"Chemists", "All staff", "Contractors"}) || w.openings() != 23 {
+		t.Errorf("order %q, %d openings; want Chemists first, and the laboratory besides", got, w.openings())
 	}
+	b.keyboardOrder()
+	b.massLoss()
+}
+
+// makeRules makes three rules of north by the form.
+func (b *browser) makeRules() {
+	b.Helper()
+	for _, r := range []struct{ name, group, access string }{{"All staff", "Staff", "staff"}, {"Chemists", "Chemists", "science"}, {"Contractors", "Contractors", "staff"}} {
+		b.open("properties/north/rules/new")
+		b.fill("#name", r.name)
+		b.choose("[data-add=row-group]")
+		b.fill("[name='group.0']", r.group)
+		if r.name == "Chemists" {
+			b.choose("[data-add=row-attribute]")
+			b.fill("[name='attr.1']", "department")
+			b.fill("[name='value.1']", "Science")
+			b.choose("[data-add=row-group]")
+			b.choose("#conditions li:last-child [data-remove]")
+		}
+		b.choose("[name=groups][value=" + r.access + "]")
+		b.accessible("rule-" + r.access)
+		b.press(".primary")
+		b.sees("Add the rule “"+r.name+"”", "Back to the form")
+		b.accessible("review-" + r.access)
+		b.press(".primary")
+		b.sees("The rule is saved")
+	}
+	b.sees("In group “Chemists” and department is “Science”", "waits for the group “Contractors”")
+	b.accessible("rules")
+}
+
+// keyboardOrder moves the last rule up twice by keyboard alone, and undoes it.
+func (b *browser) keyboardOrder() {
+	b.Helper()
+	b.do(chromedp.Focus(chromedp.CSS("li:nth-child(3) button[name=move]")))
+	for place := 2; place > 0; place-- {
+		ctx, cancel := context.WithTimeout(b.tab, patience)
+		if _, err := chromedp.RunResponse(ctx, chromedp.KeyEvent(kb.Enter)); err != nil {
+			b.Fatalf("%v, at\n%s", err, b.text())
+		}
+		cancel()
+		b.do(chromedp.WaitReady(chromedp.CSS("#moved")))
+		b.sees(fmt.Sprintf("“Contractors” is number %d of 3 now.", place))
+		if got := eval[string](b, `document.activeElement.getAttribute("aria-label")`); !strings.HasPrefix(got, "Move “Contractors”") {
+			b.Fatalf("the focus is on %q", got)
+		}
+	}
+	b.press(".card.warn a.button")
+	if got := b.order(); got[0] != "Chemists" {
+		b.Errorf("order %q, want what was saved", got)
+	}
+}
+
+// massLoss disables the rule that most people have access by.
+func (b *browser) massLoss() {
+	b.Helper()
+	b.press("li:nth-child(2) form[action$=disable] button")
+	b.sees("21 people lose access", "This takes more than may go unasked")
+	b.accessible("review-held")
+	b.press(".buttons .danger, .buttons .primary")
+	b.sees("Change the rule “All staff”", "This waits for a person", "Person 00", "Front door")
+	b.accessible("hold")
+	if b.openings() != 23 {
+		b.Errorf("%d openings while it is held, want all 23", b.openings())
+	}
+	b.open("holds")
+	b.sees("Waiting for you", "21 openings from 21 people")
+	b.accessible("holds")
+	b.press("tbody th a")
+	b.press(".buttons .danger")
+	b.sees("It is confirmed, and done", "confirmed, by ann@acme.example (owner)")
+	b.accessible("hold-confirmed")
+	if b.openings() != 2 || b.ruleNamed("All staff").Enabled {
+		b.Errorf("%d openings, want Ada's 2 alone", b.openings())
+	}
+}
+
+func TestBrowserSettings(t *testing.T) {
+	w := newWorld(t)
+	ids, _ := w.staff(3)
+	w.group("Pilots", ids[0])
+	b := newBrowser(t, w)
+	b.open("properties/north/settings")
+	b.fill("#pilot-0", "Pilots")
+	b.fill("#openings", "31")
+	b.accessible("settings")
+	b.press(".primary")
+	b.sees("2 people lose access", "Pilots", "10 percent of all openings, or 31 where that is more")
+	b.accessible("review-settings")
+	b.press("button[value=back]")
+	b.fill("#openings", "32")
+	b.press(".primary")
+	b.press(".primary")
+	b.sees("The settings are saved")
+	b.press("form .danger")
+	b.accessible("review-delete")
+	b.fill("#confirm", "north")
+	b.press(".danger")
+	b.sees("The property is deleted")
 }

@@ -52,7 +52,7 @@ func TestRules(t *testing.T) {
 	r.Mobile, r.OnlyNew, r.Role, r.Match = cloud.Mobile{BLE: true, Wallet: true}, true, cloud.RoleAdmin, cloud.MatchAny
 	_, err := w.cloud.PutRule(w.ctx, by, "acme", "north", r)
 	w.ok(err)
-	w.wants(w.get("properties/north"), 200, "In group “Staff”", "&lt;Chemists&gt;", "In group “Chemists” or department starts with “Sci”",
+	w.wants(w.get("properties/north"), 200, "In group “Staff”", "&lt;Chemists&gt;", "In group “Chemists” (no directory has sent it yet) or department starts with “Sci”",
 		"waits for the group “Chemists”", "Science, Staff", "Bluetooth and Apple Wallet", "only new people", "<dd>Admin</dd>", "Whom none of them matches has no access here")
 	w.wants(w.get("properties/none"), 404)
 

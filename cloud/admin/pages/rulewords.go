@@ -54,6 +54,8 @@ func (w *factWords) condition(c cloud.Condition) string {
 	}
 	name := w.directoryName(c.GroupID)
 	switch {
+	case name == "" && !w.provisioned(c.Group):
+		return "in group “" + cmp.Or(c.Group, c.GroupID) + "” (no directory has sent it yet)"
 	case name == "" || name == c.Group:
 		return "in group “" + cmp.Or(c.Group, c.GroupID) + "”"
 	case c.Group == "" || c.Group == c.GroupID:
@@ -69,6 +71,11 @@ func (w *factWords) directoryName(id string) string {
 		return w.directory[i].DisplayName
 	}
 	return ""
+}
+
+// provisioned says whether a directory has sent a group of that name.
+func (w *factWords) provisioned(name string) bool {
+	return slices.ContainsFunc(w.directory, func(g cloud.DirectoryGroup) bool { return strings.EqualFold(g.DisplayName, name) || g.ID == name })
 }
 
 func (w *factWords) groupNames(ids []string) []string {

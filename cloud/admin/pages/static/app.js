@@ -61,3 +61,23 @@ function drag(list, grip, down, says) {
 	on("pointercancel", () => end(false));
 	document.addEventListener("keydown", (e) => e.key === "Escape" && end(false), { signal: over.signal });
 }
+
+// Adds and removes the conditions of a rule without asking the server.
+for (const button of document.querySelectorAll("[data-add]")) {
+	const rows = document.getElementById("conditions");
+	let next = Math.max(-1, ...[...rows.querySelectorAll("[name=row]")].map((e) => Number(e.value) || 0)) + 1;
+	button.addEventListener("click", (e) => {
+		e.preventDefault();
+		while (document.getElementsByName("kind." + next).length) next++;
+		rows.insertAdjacentHTML("beforeend", document.getElementById(button.dataset.add).innerHTML.replaceAll("ROW", next));
+		rows.lastElementChild.querySelector("input:not([type=hidden])").focus();
+		const everyone = document.querySelector("[name=who][value=everyone]");
+		if (everyone.checked) document.querySelector("[data-some]").checked = true;
+	});
+}
+document.getElementById("conditions")?.addEventListener("click", (e) => {
+	if (!e.target.matches("[data-remove]")) return;
+	e.preventDefault();
+	e.target.closest("li").remove();
+	document.querySelector("[data-add]").focus();
+});

@@ -1,0 +1,133 @@
+package pages_test
+
+import (
+	"errors"
+	"testing"
+
+	"latchkey/cloud"
+	"latchkey/cloud/admin/signin"
+)
+
+// holds makes n people, asks to disable the rule that gives them the front
+// door, and returns the hold.
+func (w *world) holds(n int) (ids []string, rule cloud.Rule, hold cloud.Hold) {
+	w.Helper()
+	ids, rule = w.staff(n)
+	w.nobody()
+	w.saves(w.post("properties/north/rules/" + rule.ID + "/disable"))
+	return ids, rule, w.held()
+}
+
+// held is the one change that waits.
+func (w *world) held() cloud.Hold {
+	w.Helper()
+	holds, err := w.cloud.Holds(w.ctx, "acme", true)
+	w.ok(err)
+	if len(holds) != 1 {
+		w.Fatalf("%d held changes, want 1", len(holds))
+	}
+	return holds[0]
+}
+
+func (w *world) openings() int {
+	w.Helper()
+	st, err := w.cloud.SiteStatus(w.ctx, "acme", "north")
+	w.ok(err)
+	return st.Openings
+}
+
+func TestConfirmHold(t *testing.T) {
+	w := newWorld(t)
+	w.wants(w.get("holds"), 200, "Nothing waits")
+	_, _, hold := w.holds(21)
+	w.wants(w.get("holds"), 200, "Change the rule “All staff”", "North building", "21 openings from 21 people", "ann@acme.example (owner)")
+	at := "holds/" + hold.ID
+	w.wants(w.get(at), 200, "Change the rule “All staff”", "enabled", "disabled", "as of now", "Person000", "Confirm: take 21 openings from 21 people", "Discard it")
+
+	w.as(signin.Viewer)
+	if a := w.get(at); a.status != 200 || containsAny(a.body, "Confirm: take", "Discard it: change nothing") {
+		t.Errorf("a viewer is offered what only admins may do:\n%s", a.body)
+	}
+	w.wants(w.post(at+"/confirm", "removes", "21"), 403)
+	w.wants(w.post(at+"/discard"), 403)
+
+	w.as(signin.Admin)
+	w.wants(w.post(at+"/confirm"), 400)
+	w.wants(w.post(at+"/confirm", "removes", "20"), 409, "It would take 21 openings by now, and you were shown 20", "Confirm: take 21 openings")
+	if w.openings() != 21 {
+		t.Errorf("%d openings, want all 21 while it is held", w.openings())
+	}
+	w.goes(w.post(at+"/confirm", "removes", "21"), at+"?did=hold-confirmed")
+	if w.openings() != 0 || w.ruleNamed("All staff").Enabled {
+		t.Errorf("%d openings after it was confirmed", w.openings())
+	}
+	w.wants(w.get(at), 200, "confirmed, by ann@acme.example (admin)", "as it was when it was held", "21 people lose access")
+	w.wants(w.get("holds"), 200, "Nothing waits", "confirmed, by ann@acme.example (admin)")
+	w.wants(w.post(at+"/confirm", "removes", "21"), 409, "Somebody decided about it meanwhile")
+	w.wants(w.post(at+"/discard"), 409, "Somebody decided about it meanwhile")
+}
+
+func TestDiscardHold(t *testing.T) {
+	w := newWorld(t)
+	_, rule, hold := w.holds(21)
+	at := "holds/" + hold.ID
+	rule.Name = "Renamed"
+	_, err := w.cloud.PutRule(w.ctx, by, "acme", "north", rule)
+	w.ok(err)
+	w.wants(w.post(at+"/confirm", "removes", "21"), 409, "What it changes has been changed by somebody since")
+	w.goes(w.post(at+"/discard"), "holds?did=hold-discarded")
+	w.wants(w.get("holds"), 200, "Nothing waits", "discarded, by ann@acme.example (owner)")
+	if w.openings() != 21 {
+		t.Errorf("%d openings after it was discarded", w.openings())
+	}
+}
+
+// TestHoldOfWhatIsGone: what a held change is about may be deleted meanwhile.
+func TestHoldOfWhatIsGone(t *testing.T) {
+	w := newWorld(t)
+	_, rule, hold := w.holds(21)
+	err := w.cloud.DeleteRule(w.ctx, by, "acme", "north", rule.ID)
+	held, ok := errors.AsType[*cloud.Held](err)
+	if !ok {
+		t.Fatalf("got %v, want it held", err)
+	}
+	_, err = w.cloud.Confirm(w.ctx, by, "acme", held.Hold.ID, 21)
+	w.ok(err)
+	w.wants(w.get("holds/"+hold.ID), 200, "It cannot be done any more", "What it changes is not there any more", "Discard it: change nothing")
+	w.wants(w.post("holds/"+hold.ID+"/confirm", "removes", "21"), 409, "has been changed by somebody since")
+}
+
+// TestDirectoryHold: what the directory takes can be confirmed, not discarded.
+func TestDirectoryHold(t *testing.T) {
+	w := newWorld(t)
+	w.staff(21)
+	groups, err := w.cloud.DirectoryGroups(w.ctx, "acme")
+	w.ok(err)
+	_, err = w.cloud.UpdateGroup(w.ctx, w.caller, groups[0].ID, "", func(e *cloud.GroupEdit) error { return e.Replace(nil) })
+	w.ok(err)
+	hold := w.held()
+	at := "holds/" + hold.ID
+	w.wants(w.get("holds"), 200, "What the directory takes away", "21 people")
+	a := w.get(at)
+	w.wants(a, 200, "put it right in Entra ID or Okta", "Confirm: take 21 openings from 21 people", "Person000", "Front door")
+	if containsAny(a.body, "Discard it") {
+		t.Error("it is offered to be discarded")
+	}
+	w.wants(w.post(at+"/discard"), 409, "the directory took this away")
+	w.goes(w.post(at+"/confirm", "removes", "21"), at+"?did=hold-confirmed")
+	if w.openings() != 0 {
+		t.Errorf("%d openings after it was confirmed", w.openings())
+	}
+}
+
+func TestHoldsOfOthers(t *testing.T) {
+	w := newWorld(t)
+	_, _, hold := w.holds(21)
+	_, err := w.cloud.CreateOrg(w.ctx, by, cloud.Org{ID: "other", Name: "Other"})
+	w.ok(err)
+	w.visitor.Org = "other"
+	w.wants(w.get("holds/"+hold.ID), 404)
+	w.wants(w.post("holds/"+hold.ID+"/confirm", "removes", "21"), 404)
+	w.wants(w.post("holds/"+hold.ID+"/discard"), 404)
+	w.wants(w.get("holds"), 200, "Nothing waits")
+}

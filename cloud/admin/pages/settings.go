@@ -1,0 +1,92 @@
+package pages
+
+import (
+	"strconv"
+
+	"latchkey/cloud"
+	"latchkey/cloud/admin/signin"
+)
+
+func (s *server) settingsRoutes() {
+	s.get("properties/{site}/settings", signin.Viewer, func(c *call) (answer, error) {
+		f, err := c.frame("settings")
+		if err != nil {
+			return nil, err
+		}
+		return c.settings(f, f.Property.Property, nil)
+	})
+	s.post("properties/{site}/settings", signin.Admin, editSettings)
+	s.post("properties/{site}/delete", signin.Admin, func(c *call) (answer, error) {
+		return c.review(cloud.Proposal{Op: cloud.OpDeleteProperty, Site: c.site()}, "")
+	})
+}
+
+// A settingsForm is a property's settings as they stand in the form.
+type settingsForm struct {
+	propertyFrame
+	Entered   cloud.Property
+	Guard     cloud.Guard
+	Pilot     []string // with room for more
+	Directory []cloud.DirectoryGroup
+	words     *factWords
+}
+
+// Facts are the settings in words, for whoever may not change them.
+func (f settingsForm) Facts() []fact { return f.words.property(f.Property.Property) }
+
+// morePilots is how many pilot groups can be added at once.
+const morePilots = 2
+
+// settings shows p in the form; wrong is what is wrong with it, if anything.
+func (c *call) settings(f propertyFrame, p cloud.Property, wrong error) (answer, error) {
+	directory, err := c.cloud.DirectoryGroups(c.Context(), c.Org)
+	if err != nil {
+		return nil, err
+	}
+	form := settingsForm{propertyFrame: f, Entered: p, Guard: guardOf(p), Directory: directory, words: &factWords{&siteItems{}, directory}}
+	form.Pilot = append(append(form.Pilot, p.Pilot...), make([]string, morePilots)...)
+	answer := f.page("settings", form)
+	answer.problem = problem(wrong)
+	return answer, nil
+}
+
+// guardOf is what p has set, or the default.
+func guardOf(p cloud.Property) cloud.Guard {
+	if p.Guard == nil {
+		return cloud.DefaultGuard()
+	}
+	return *p.Guard
+}
+
+// editSettings shows what the settings in the form would do.
+func editSettings(c *call) (answer, error) {
+	f, err := c.frame("settings")
+	if err != nil {
+		return nil, err
+	}
+	back, err := c.entered()
+	if err != nil {
+		return nil, err
+	}
+	if back != nil && back.Property != nil {
+		return c.settings(f, *back.Property, nil)
+	}
+	p := cloud.Property{ID: f.Property.ID, Name: c.text("name"), Key: c.text("key"), Wallet: c.checked("wallet"), Pilot: c.texts("pilot")}
+	var wrong error
+	percent, errP := strconv.Atoi(c.text("percent"))
+	openings, errO := strconv.Atoi(c.text("openings"))
+	if errP != nil || errO != nil {
+		wrong = &cloud.Invalid{Attr: "guard", Detail: "want whole numbers of percent and of openings"}
+	}
+	if g := (cloud.Guard{Percent: percent, Openings: openings}); g != guardOf(f.Property.Property) {
+		p.Guard = &g
+	}
+	if wrong != nil {
+		return c.settings(f, p, wrong)
+	}
+	a, err := c.review(cloud.Proposal{Op: cloud.OpPutProperty, Site: p.ID, Property: &p}, "properties/"+p.ID+"/settings")
+	if problem(err) != "" {
+		return c.settings(f, p, err)
+	}
+	return a, err
+}
