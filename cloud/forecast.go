@@ -2,7 +2,6 @@ package cloud
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,6 +27,7 @@ type Forecast struct {
 	People  int          `json:"people"` // who have access at some property now
 	Gain    ForecastSide `json:"gain"`
 	Lose    ForecastSide `json:"lose"`
+	Held    ForecastSide `json:"held"`      // people who keep something because the loss of it waits for a person already
 	Refused ForecastSide `json:"not_taken"` // users and groups that would not be taken, with the reason
 }
 
@@ -45,15 +45,17 @@ func (f *ForecastSide) add(name string) {
 	}
 }
 
-// errForecast undoes the transaction of a forecast.
-var errForecast = errors.New("cloud: only a forecast")
-
-// ForecastPull does all that taking in p would do, looks at what it did, and
-// undoes it: so exactly that happens when it is done, if nothing else changed
-// meanwhile. Calls that write wait for it.
-func (s *Service) ForecastPull(ctx context.Context, org string, p Pull) (Forecast, error) {
-	var f Forecast
-	err := s.update(ctx, org, act{by: "system", what: "forecast"}, func(w *work) error {
+// ForecastPull does all that taking in p would do over a transaction that only
+// reads, and looks at what it did: so exactly that happens when it is done, if
+// nothing else changed meanwhile. What is lost then goes through the guard of
+// each property, which may hold it.
+func (s *Service) ForecastPull(ctx context.Context, org string, p Pull) (f Forecast, err error) {
+	err = s.store.View(ctx, func(tx Tx) error {
+		w := newWork(s, newDryPull(tx), act{by: "system", what: "forecast"})
+		w.guarded = guardDirectory
+		if w.org, err = tx.Org(org); err != nil {
+			return err
+		}
 		f = Forecast{Users: len(p.Users), Groups: len(p.Groups)}
 		had, err := w.entitled()
 		if err != nil {
@@ -63,14 +65,8 @@ func (s *Service) ForecastPull(ctx context.Context, org string, p Pull) (Forecas
 		if err := w.rehearse(p, &f); err != nil {
 			return err
 		}
-		if err := w.foresee(&f); err != nil {
-			return err
-		}
-		return errForecast
+		return w.foresee(&f)
 	})
-	if errors.Is(err, errForecast) {
-		err = nil
-	}
 	return f, err
 }
 
@@ -119,8 +115,22 @@ func (w *work) rehearse(p Pull, f *Forecast) error {
 		case known != nil && known.PulledID == "":
 			f.Matched++
 		}
-		changed := false
-		if err := refused(text(u.Attrs["userName"]), w.pullUser(u, &changed)); err != nil {
+		changed, same := false, false
+		if err == nil {
+			same, err = pulledSame(w.tx, w.org.ID, u)
+		}
+		if err == nil && same {
+			continue
+		}
+		if err == nil {
+			err = w.pullUser(u, &changed)
+		}
+		if refusal(err) && !u.Valid { // as PullUser does
+			if err := w.pullOut(u, &changed); err != nil {
+				return err
+			}
+		}
+		if err := refused(text(u.Attrs["userName"]), err); err != nil {
 			return err
 		}
 	}
@@ -154,6 +164,9 @@ func (w *work) foresee(f *Forecast) error {
 			w.people[id] = true
 		}
 	}
+	if err := w.addHeld(); err != nil {
+		return err
+	}
 	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(w.people)), batch) {
 		people, err := w.load(chunk)
 		if err != nil {
@@ -182,22 +195,41 @@ func (w *work) foresee(f *Forecast) error {
 	return nil
 }
 
+// addHeld adds to the people who are looked at those of whom something is held.
+func (w *work) addHeld() error {
+	open, err := w.tx.Holds(w.org.ID, true)
+	if err != nil {
+		return err
+	}
+	for _, h := range open {
+		pins, err := w.tx.HoldPins(h.ID, "", -1)
+		if err != nil {
+			return err
+		}
+		for _, pin := range pins {
+			w.people[pin.Person] = true
+		}
+	}
+	return nil
+}
+
 // foreseePerson adds one person to f: who loses something anywhere loses, and
 // who gets something gains.
 func foreseePerson(f *Forecast, views []*siteView, id string, who *personView, have map[string]map[access.Ref][]byte) error {
-	name, gains, loses := id, false, false
+	name, gains, loses, holds := id, false, false, false
 	for _, v := range views {
 		var want []access.Record
 		if who != nil {
 			name = who.Name
-			want = desired(v, who, outcome(v, who))
+			o, pin := holding(v, who, outcome(v, who))
+			want, holds = desired(v, who, o), holds || pin != nil
 		}
 		edits, err := compare(id, have[v.ID], want, nil)
 		if err != nil {
 			return err
 		}
 		was := stateOf(have[v.ID][access.Ref{Kind: access.KindPerson, Key: id}]) == access.StateActive
-		is := who != nil && who.State() == access.StateActive
+		is := len(want) > 0 && who.State() == access.StateActive
 		for _, e := range edits { // of somebody who is not let in, cards and groups come and go for nothing
 			loses = loses || was && (e.loses() || !is)
 			gains = gains || is && (!was || e.next != nil && e.old == nil && e.ref.Kind != access.KindPerson)
@@ -211,6 +243,9 @@ func foreseePerson(f *Forecast, views []*siteView, id string, who *personView, h
 	}
 	if gains {
 		f.Gain.add(name)
+	}
+	if holds {
+		f.Held.add(name)
 	}
 	return nil
 }

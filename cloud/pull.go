@@ -64,16 +64,19 @@ func (s *Service) PullUser(ctx context.Context, org string, u PulledUser) (chang
 	}
 	err = pull(func(w *work) error { return w.pullUser(u, &changed) })
 	if err != nil && refusal(err) && !u.Valid { // what locks out does not wait for the rest to be mended
-		err = errors.Join(err, pull(func(w *work) error {
-			row, err := w.pulledBy("pulledId", u.ID)
-			if err != nil || row == nil {
-				return err
-			}
-			changed = true
-			return w.pullStatus(row, u)
-		}))
+		err = errors.Join(err, pull(func(w *work) error { return w.pullOut(u, &changed) }))
 	}
 	return changed, err
+}
+
+// pullOut takes in only that u is locked out, where u is known.
+func (w *work) pullOut(u PulledUser, changed *bool) error {
+	row, err := w.pulledBy("pulledId", u.ID)
+	if err != nil || row == nil {
+		return err
+	}
+	*changed = true
+	return w.pullStatus(row, u)
 }
 
 // PullNews are those of users that are not what is stored of them already.

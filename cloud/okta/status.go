@@ -110,6 +110,7 @@ func advice(st *Status, err error, now time.Time) (all []string) {
 	if h := st.Held; h != nil {
 		say(true, "%d people would gain access and %d of %d would lose it; nothing of that is done before you confirm it: latchkey-cloud okta confirm --lose %d",
 			h.Forecast.Gain.Count, h.Forecast.Lose.Count, h.Forecast.People, h.Forecast.Lose.Count)
+		say(h.Forecast.Held.Count > 0, "%d people keep access that they would lose, because that waits for a person already: latchkey-cloud hold list", h.Forecast.Held.Count)
 	}
 	say(errors.Is(err, ErrToken), "Okta refuses the token: it was revoked, or was not used for 30 days, or the admin who made it has left or lost the role, "+
 		"or it is bound to other addresses. Make a new one as a service account with the role Read-Only Administrator, and set it")
