@@ -186,9 +186,11 @@ func (k *check) lifeCycle(ann, bob *subject) error {
 	old := ann.card
 	return inOrder(
 		func() error { return k.expect("user and membership created", ann.card, true, "", k.hire(ann)) },
+		func() error { return k.pages(ann, "hired", "may open Front door of Headquarters") },
 		func() error {
 			return k.expect(`PATCH active "False"`, ann.card, false, access.PersonInactive, k.off(ann))
 		},
+		func() error { return k.pages(ann, "disabled", "may not open Front door of Headquarters") },
 		func() error { return k.expect(`PATCH active "True"`, ann.card, true, "", k.on(ann)) },
 		func() error { return k.swap(ann) },
 		func() error { return k.expect("the old card", old, false, access.UnknownCard, nil) },

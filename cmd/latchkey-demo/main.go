@@ -67,7 +67,11 @@ func (c *runCmd) Run(e *program.Env) (err error) {
 		if c.JSON {
 			return json.NewEncoder(e.Stdout).Encode(i)
 		}
-		return forPeople(e.Stdout, i, dir)
+		code, err := signInCode(e.Context, i)
+		if err != nil {
+			return err
+		}
+		return forPeople(e.Stdout, i, code, dir)
 	})
 }
 
@@ -92,16 +96,30 @@ type SiteInfo struct {
 	MetricsURL string `json:"metrics_url"`
 }
 
-func forPeople(w io.Writer, i Info, dir string) error {
+// signInCode is a code that opens the administrators' pages once.
+func signInCode(ctx context.Context, i Info) (string, error) {
+	var made struct {
+		Code string `json:"code"`
+	}
+	api := &client{base: i.AdminURL + "/api/v1", token: i.AdminToken}
+	if err := api.post(ctx, "/orgs/"+orgA+"/sign-in-codes", nil, &made); err != nil {
+		return "", fmt.Errorf("a code for the administrators' pages: %w", err)
+	}
+	return made.Code, nil
+}
+
+func forPeople(w io.Writer, i Info, code, dir string) error {
 	_, err := fmt.Fprintf(w, `Latchkey is running: a cloud, a broker, two sites and a simulated building.
 
-  Directory (SCIM)   %s
-  its token          %s
-  Admin              %s
-  its token          %s
-  Site hq            %s
-  Site depot         %s
-  Logs               %s
+  Administration     %[3]s/
+  sign-in code       %[9]s (good once, for 15 minutes)
+  Directory (SCIM)   %[1]s
+  its token          %[2]s
+  Admin API          %[3]s/api/v1
+  its token          %[4]s
+  Site hq            %[5]s
+  Site depot         %[6]s
+  Logs               %[7]s
 
 Nobody is known yet. Make a person with a card, put her into the group
 Employees, and hold her card to a door:
@@ -114,7 +132,11 @@ Employees, and hold her card to a door:
 
   go run ./cmd/latchkey-sim badge --url %[8]s --reader front --number 4711
 
+The administration shows why it opened, or why not. For another sign-in code:
+
+  go run ./cmd/latchkey-cloud sign-in-code --org %[10]s --url %[3]s --token-file %[11]s
+
 Ctrl-C ends it.
-`, i.SCIMURL, i.SCIMToken, i.AdminURL, i.AdminToken, i.Sites[0].StatusURL, i.Sites[1].StatusURL, filepath.Join(dir, "log"), i.SimURL)
+`, i.SCIMURL, i.SCIMToken, i.AdminURL, i.AdminToken, i.Sites[0].StatusURL, i.Sites[1].StatusURL, filepath.Join(dir, "log"), i.SimURL, code, orgA, filepath.Join(dir, "admin.token"))
 	return err
 }
