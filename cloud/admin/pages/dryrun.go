@@ -16,6 +16,7 @@ const mostNamed = 200
 type dryRun struct {
 	cloud.Preview
 	names *siteItems
+	Past  bool // of what is decided: nothing may go any more
 }
 
 // newDryRun puts those who lose doors first.
@@ -24,7 +25,7 @@ func newDryRun(p cloud.Preview, names *siteItems) dryRun {
 	slices.SortStableFunc(p.People, func(a, b cloud.PersonEffect) int {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Name, b.Name))
 	})
-	return dryRun{p, names}
+	return dryRun{Preview: p, names: names}
 }
 
 // rank orders people by what a change does to them, the worst first.
@@ -77,7 +78,7 @@ func (d dryRun) Notes(e cloud.PersonEffect) (notes []string) {
 
 // Guarded says how much of the property's access may go unasked.
 func (d dryRun) Guarded() string {
-	text := fmt.Sprintf("There are %d here now; up to %d may go within an hour before somebody is asked", d.Openings, d.Limit)
+	text := fmt.Sprintf("The property has %s now; up to %d may go within an hour before somebody is asked", count(d.Openings, "opening", "openings"), d.Limit)
 	if d.Lost > 0 {
 		text += fmt.Sprintf(", and %d of them went or wait to go already", d.Lost)
 	}

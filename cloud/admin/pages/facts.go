@@ -26,10 +26,22 @@ type factChange struct {
 	Before, After []string
 }
 
+// factChanges are those of one thing.
+type factChanges []factChange
+
+// Before and After say whether there is anything on that side.
+func (all factChanges) Before() bool {
+	return slices.ContainsFunc(all, func(c factChange) bool { return len(c.Before) > 0 })
+}
+
+func (all factChanges) After() bool {
+	return slices.ContainsFunc(all, func(c factChange) bool { return len(c.After) > 0 })
+}
+
 // compareFacts are those that differ. Both sides have the same names in the
 // same order, or one of them is empty.
-func compareFacts(before, after []fact) []factChange {
-	var all []factChange
+func compareFacts(before, after []fact) factChanges {
+	var all factChanges
 	for i := range max(len(before), len(after)) {
 		var c factChange
 		if i < len(before) {

@@ -98,7 +98,7 @@ func holdLineOf(h cloud.Hold, names map[string]string) holdLine {
 // A holdView is one held change, with what it would do as of now.
 type holdView struct {
 	holdLine
-	Changes []factChange
+	Changes factChanges
 	DryRun  dryRun
 	Gone    string // why it cannot be done any more
 }
@@ -133,6 +133,7 @@ func (c *call) holdPage(text string) (answer, error) {
 		}
 	}
 	v.DryRun = newDryRun(preview, &items)
+	v.DryRun.Past = !v.Open()
 	if h.Proposal != nil {
 		words := factWords{siteItems: &items}
 		if words.directory, err = c.cloud.DirectoryGroups(c.Context(), c.Org); err != nil {

@@ -21,7 +21,7 @@ func (s *server) reviewRoutes() {
 // would do, and the buttons to do it or to go back.
 type review struct {
 	propertyFrame
-	Changes  []factChange
+	Changes  factChanges
 	DryRun   dryRun
 	Proposal string // as JSON, for the form that does it
 	Form     string // address of the form that it was entered into; empty: a list

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -25,18 +27,48 @@ func (b *browser) middle(selector string) point {
 	})()`, selector))
 }
 
-// drag takes what from names with the mouse, a little at a time, up by dy
-// pixels, and waits for the page that follows.
-func (b *browser) drag(from string, dy float64) {
+// A pointer presses at a place, moves there, or lets go.
+type pointer struct {
+	press, move, release func(x, y float64) chromedp.Action[chromedp.Void]
+}
+
+func mouse() pointer {
+	event := func(what input.DispatchMouseEventType) func(x, y float64) chromedp.Action[chromedp.Void] {
+		return func(x, y float64) chromedp.Action[chromedp.Void] {
+			return chromedp.MouseEvent(what, x, y, chromedp.ButtonLeft)
+		}
+	}
+	return pointer{event(chromedp.MousePressed), event(chromedp.MouseMoved), event(chromedp.MouseReleased)}
+}
+
+func finger() pointer {
+	event := func(what input.DispatchTouchEventType) func(x, y float64) chromedp.Action[chromedp.Void] {
+		return func(x, y float64) chromedp.Action[chromedp.Void] {
+			return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+				touch := input.DispatchTouchEventParams{Type: what, TouchPoints: []*input.TouchPoint{{X: x, Y: y}}}
+				if what == input.DispatchTouchEventTypeTouchEnd {
+					touch.TouchPoints = []*input.TouchPoint{}
+				}
+				_, err := cdp.Call(ctx, t, input.DispatchTouchEvent, touch)
+				return err
+			})
+		}
+	}
+	return pointer{event(input.DispatchTouchEventTypeTouchStart), event(input.DispatchTouchEventTypeTouchMove), event(input.DispatchTouchEventTypeTouchEnd)}
+}
+
+// drag takes what from names up by dy pixels, a little at a time, and waits for
+// the page that follows.
+func (b *browser) drag(with pointer, from string, dy float64) {
 	b.Helper()
 	p := b.middle(from)
 	ctx, cancel := context.WithTimeout(b.tab, patience)
 	defer cancel()
-	steps := []chromedp.Action[chromedp.Void]{chromedp.MouseEvent(chromedp.MousePressed, p.X, p.Y, chromedp.ButtonLeft)}
+	steps := []chromedp.Action[chromedp.Void]{with.press(p.X, p.Y)}
 	for i := range 10 {
-		steps = append(steps, chromedp.MouseEvent(chromedp.MouseMoved, p.X, p.Y+dy*float64(i+1)/10, chromedp.ButtonLeft))
+		steps = append(steps, with.move(p.X, p.Y-dy*float64(i+1)/10))
 	}
-	steps = append(steps, chromedp.MouseEvent(chromedp.MouseReleased, p.X, p.Y+dy, chromedp.ButtonLeft))
+	steps = append(steps, with.release(p.X, p.Y-dy))
 	drop := chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		for _, s := range steps {
 			if _, err := s(ctx, t); err != nil {
@@ -89,7 +121,7 @@ func TestBrowserRules(t *testing.T) {
 		t.Errorf("%d openings, want the front door for all 22", w.openings())
 	}
 
-	b.drag("li:nth-child(2) [data-grip]", -250)
+	b.drag(mouse(), "li:nth-child(2) [data-grip]", 250)
 	b.sees("This order is not saved yet", "1 person gains access", "1 opening more, at 1 door", "Ada", "Laboratory")
 	b.accessible("rules-order")
 	if got := w.order(); !slices.Equal(got, []string{"All staff", "Chemists", "Contractors"}) {
@@ -131,7 +163,8 @@ func (b *browser) makeRules() {
 	b.accessible("rules")
 }
 
-// keyboardOrder moves the last rule up twice by keyboard alone, and undoes it.
+// keyboardOrder moves the last rule up twice by keyboard alone, and undoes it;
+// then another by a finger.
 func (b *browser) keyboardOrder() {
 	b.Helper()
 	b.do(chromedp.Focus(chromedp.CSS("li:nth-child(3) button[name=move]")))
@@ -147,6 +180,9 @@ func (b *browser) keyboardOrder() {
 			b.Fatalf("the focus is on %q", got)
 		}
 	}
+	b.press(".card.warn a.button")
+	b.drag(finger(), "li:nth-child(2) [data-grip]", 250)
+	b.sees("This order is not saved yet", "1 person loses access")
 	b.press(".card.warn a.button")
 	if got := b.order(); got[0] != "Chemists" {
 		b.Errorf("order %q, want what was saved", got)

@@ -92,7 +92,7 @@ func TestSwitchAndDeleteRule(t *testing.T) {
 	lab := w.rule("Lab", []string{"science"}, cloud.Condition{Group: "Chemists"})
 	at := "properties/north/rules/"
 	a := w.post(at + staff.ID + "/disable")
-	w.wants(a, 200, "Change the rule “All staff”", "enabled", "disabled", "2 people lose access", "2 openings less, at 1 door", "Front door", "There are 2 here now; up to 20 may go")
+	w.wants(a, 200, "Change the rule “All staff”", "enabled", "disabled", "2 people lose access", "2 openings less, at 1 door", "Front door", "The property has 2 openings now; up to 20 may go")
 	w.goes(w.saves(a), "properties/north?did=put-rule")
 	w.wants(w.get("properties/north"), 200, `<span class="badge">disabled</span>`)
 	a = w.post(at + staff.ID + "/enable")

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"strconv"
 
 	"latchkey/cloud"
@@ -71,14 +72,14 @@ func editSettings(c *call) (answer, error) {
 	if back != nil && back.Property != nil {
 		return c.settings(f, *back.Property, nil)
 	}
-	p := cloud.Property{ID: f.Property.ID, Name: c.text("name"), Key: c.text("key"), Wallet: c.checked("wallet"), Pilot: c.texts("pilot")}
+	p := cloud.Property{ID: f.Property.ID, Name: c.text("name"), Key: cmp.Or(c.text("key"), f.Property.Key), Wallet: c.checked("wallet"), Pilot: c.texts("pilot")}
 	var wrong error
 	percent, errP := strconv.Atoi(c.text("percent"))
 	openings, errO := strconv.Atoi(c.text("openings"))
 	if errP != nil || errO != nil {
 		wrong = &cloud.Invalid{Attr: "guard", Detail: "want whole numbers of percent and of openings"}
 	}
-	if g := (cloud.Guard{Percent: percent, Openings: openings}); g != guardOf(f.Property.Property) {
+	if g := (cloud.Guard{Percent: percent, Openings: openings}); f.Property.Guard != nil || g != cloud.DefaultGuard() {
 		p.Guard = &g
 	}
 	if wrong != nil {

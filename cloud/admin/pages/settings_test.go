@@ -8,21 +8,30 @@ import (
 	"latchkey/cloud/admin/signin"
 )
 
+// agentKey is the public key of RFC 8032's first test.
+const agentKey = "latchkey-ed25519:north-1:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
+
 func TestSettings(t *testing.T) {
 	w := newWorld(t)
 	ids, _ := w.staff(2)
 	w.group("Pilots", ids[0])
 	at := "properties/north/settings"
 	w.wants(w.get(at), 200, `value="North building"`, `name="wallet" value="yes" checked`, `name="percent" min="0" max="100" value="10"`, `value="20"`, "Delete this property")
-	a := w.post(at, "name", "North <1>", "pilot", "Pilots", "pilot", "", "percent", "50", "openings", "3")
-	w.wants(a, 200, "Change the settings of", "North &lt;1&gt;", "not installed", "Pilots", "50 percent of all openings, or 3 where that is more", "1 person loses access")
+	a := w.post(at, "name", "North <1>", "pilot", "Pilots", "pilot", "", "percent", "50", "openings", "3", "key", agentKey)
+	w.wants(a, 200, "latchkey-ed25519:north-1", "Change the settings of", "North &lt;1&gt;", "not installed", "Pilots", "50 percent of all openings, or 3 where that is more", "1 person loses access")
 	back := w.post(at, "act", "back", "proposal", w.hidden(a, "proposal"))
 	w.wants(back, 200, `value="North &lt;1&gt;"`, `value="Pilots"`, `value="50"`)
 	w.goes(w.saves(a), "properties/north/settings?did=put-property")
 	p, err := w.cloud.Property(w.ctx, "acme", "north")
 	w.ok(err)
-	if p.Name != "North <1>" || p.Wallet || !slices.Equal(p.Pilot, []string{"Pilots"}) || p.Guard == nil || *p.Guard != (cloud.Guard{Percent: 50, Openings: 3}) {
+	if p.Name != "North <1>" || p.Key != agentKey || p.Wallet || !slices.Equal(p.Pilot, []string{"Pilots"}) || p.Guard == nil || *p.Guard != (cloud.Guard{Percent: 50, Openings: 3}) {
 		t.Errorf("property %+v", p)
+	}
+	// What is left alone stays, and is not shown as a change.
+	a = w.post(at, "name", "North", "pilot", "Pilots", "percent", "50", "openings", "3")
+	w.wants(a, 200, "North &lt;1&gt;", "Nobody’s access changes")
+	if containsAny(a.body, "percent of all openings", "Agent’s key") {
+		t.Errorf("more is shown to change than the name:\n%s", a.body)
 	}
 	w.wants(w.get("properties/north"), 200, "the rules are only for people in “Pilots”")
 
