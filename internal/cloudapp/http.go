@@ -52,7 +52,9 @@ func newHandler(c handlerConfig) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	app, err := pages.Handler(c.service, pages.Options{SignIn: c.signIn, TenantURL: c.signIn.PublicURL() + scimPath, Log: c.log})
+	app, err := pages.Handler(c.service, pages.Options{
+		SignIn: c.signIn, TenantURL: c.signIn.PublicURL() + scimPath, Okta: c.okta, Accounts: c.signIn, Log: c.log,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -157,6 +157,7 @@ func TestOktaGoesOn(t *testing.T) {
 		settle()
 
 		w.goes(w.post("directory/okta", with(with(oktaForm(""), "poll", "15"), "card_attribute", "badge")...), "directory/okta?did=okta-set")
+		settle()
 		w.wants(w.get("directory/okta"), 200, `name="poll" value="15"`, `value="badge"`)
 
 		org.AddUser(map[string]any{"login": "late@acme.example", "email": "late@acme.example"})

@@ -31,6 +31,7 @@ type Options struct {
 	// TenantURL is what is pasted into Entra ID or Okta: the whole URL of SCIM.
 	TenantURL string
 	Okta      Okta         // nil: no organisation's Okta is read by token
+	Accounts  Accounts     // nil: people come in by codes alone
 	Log       *slog.Logger // nil discards
 }
 
@@ -47,7 +48,7 @@ func Handler(c *cloud.Service, o Options) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{cloud: c, signIn: o.SignIn, tenantURL: o.TenantURL, okta: o.Okta, log: o.Log, templates: templates, mux: http.NewServeMux()}
+	s := &server{cloud: c, signIn: o.SignIn, tenantURL: o.TenantURL, okta: o.Okta, accounts: o.Accounts, log: o.Log, templates: templates, mux: http.NewServeMux()}
 	s.routes()
 	return Guarded(s), nil
 }
@@ -56,7 +57,8 @@ type server struct {
 	cloud     *cloud.Service
 	signIn    SignIn
 	tenantURL string
-	okta      Okta // may be nil
+	okta      Okta     // may be nil
+	accounts  Accounts // may be nil
 	log       *slog.Logger
 	templates templates
 	mux       *http.ServeMux
@@ -67,6 +69,7 @@ func (s *server) routes() {
 	s.mux.Handle("GET "+Root+"static/", http.StripPrefix(Root, http.FileServerFS(static)))
 	s.homeRoutes()
 	s.directoryRoutes()
+	s.administratorRoutes()
 	s.propertyRoutes()
 	s.peopleRoutes()
 	s.cardTypeRoutes()
