@@ -310,19 +310,6 @@ func (s *Service) Members(ctx context.Context, c Caller, id, after string, limit
 	return members, err
 }
 
-// GroupsOf lists the groups that a user is a direct member of.
-func (s *Service) GroupsOf(ctx context.Context, c Caller, user string) ([]Member, error) {
-	var groups []Member
-	err := s.store.View(ctx, func(tx Tx) error {
-		n, err := tx.CountPeople(find(c.Org, []Term{{"id", user}}))
-		if err == nil && n > 0 {
-			groups, err = tx.GroupsOf(c.Org, user)
-		}
-		return err
-	})
-	return groups, err
-}
-
 // A GroupEdit is a group inside UpdateGroup's transaction. Its methods are set
 // operations on stored rows, so that edits of one group in parallel lose
 // nothing (REQUIREMENTS D11).

@@ -56,7 +56,7 @@ func TestVanishedCardNumbersAreHeld(t *testing.T) {
 	_, _, ids := w.crowd(40) // 80 openings: 20 may go
 	for i, id := range ids[:30] {
 		w.mustPatch(id, map[string]any{"cardNumber": []any{nil, "", " "}[i%3]})
-		if _, ok := w.user1(id).Attrs[cloud.EnterpriseURN]; ok {
+		if _, ok := attrs(t, w.user1(id))[cloud.EnterpriseURN]; ok {
 			t.Fatalf("%d: the attribute is not stored as the directory says", i)
 		}
 	}

@@ -35,7 +35,7 @@ func TestLongNamesNeverStopASync(t *testing.T) {
 			w.rule("north", cloud.Rule{})
 			u := w.user("ada", "1")
 			u = w.mustPatch(u.ID, map[string]any{"displayName": text, "active": false})
-			if u.Attrs["displayName"] != text {
+			if attrs(t, u)["displayName"] != text {
 				t.Error("the name does not come back as it was sent")
 			}
 			w.expect("north", u.ID, "inactive, card 1, in staff")
@@ -253,7 +253,7 @@ func TestD7ReviveMergesExtensions(t *testing.T) {
 	d[cloud.EnterpriseURN] = map[string]any{"department": "Ops"}
 	again, err := w.svc.CreateUser(w.ctx, w.caller, d)
 	w.ok(err)
-	ext, _ := again.Attrs[cloud.EnterpriseURN].(map[string]any)
+	ext, _ := attrs(t, again)[cloud.EnterpriseURN].(map[string]any)
 	if again.ID != u.ID || ext["cardNumber"] != "111" || ext["department"] != "Ops" {
 		t.Errorf("got %v", ext)
 	}
@@ -270,8 +270,8 @@ func TestS4DeactivationIsNeverRefusedForANameTaken(t *testing.T) {
 	got := w.mustPatch(u.ID, map[string]any{"userName": "BOB", "externalId": "ext-bob", "active": false})
 	w.expect("north", u.ID, "inactive, card 1, in staff")
 	p := w.person(u.ID)
-	if got.Attrs["userName"] != "ada" || got.Attrs["externalId"] != "ext-ada" || p.UserName != "ada" || len(p.Issues) != 2 {
-		t.Errorf("got %v, issues %v", got.Attrs, p.Issues)
+	if attrs(t, got)["userName"] != "ada" || attrs(t, got)["externalId"] != "ext-ada" || p.UserName != "ada" || len(p.Issues) != 2 {
+		t.Errorf("got %v, issues %v", attrs(t, got), p.Issues)
 	}
 	if _, err := w.patch(u.ID, map[string]any{"userName": "BOB", "active": true}); !isConflict(err, "userName") {
 		t.Errorf("restored under another's name: %v", err)

@@ -42,7 +42,7 @@ func (s *Service) directory(ctx context.Context, c Caller, a act, f func(*work) 
 			return ErrSCIMDisabled
 		}
 		switch token, err := w.tx.Token(c.Org, c.Token); {
-		case errors.Is(err, ErrNotFound), err == nil && !token.good(w.now):
+		case errors.Is(err, ErrNotFound), err == nil && !good(token.Expires, w.now):
 			return ErrToken
 		case err != nil:
 			return err
@@ -51,14 +51,26 @@ func (s *Service) directory(ctx context.Context, c Caller, a act, f func(*work) 
 	})
 }
 
-// A User is a person as SCIM sees one. Attrs is the SCIM document in canonical
-// spelling, extension URNs as keys with nested maps, without id, meta,
-// schemas, groups and password. Numbers in it are json.Number.
+// A User is a person as SCIM sees one.
 type User struct {
-	ID                string
-	Attrs             map[string]any
+	ID string
+	// Doc is the SCIM document as it is stored: JSON as encoding/json writes a
+	// map[string]any, names in canonical spelling, extension URNs as names of
+	// objects, without id, meta, schemas, groups and password. It is not to be
+	// changed.
+	Doc               []byte
+	Groups            []Member // that the user is a direct member of, by id
 	Created, Modified time.Time
 	Version           int64
+}
+
+// Attrs reads the document. Numbers in it are json.Number.
+func (u User) Attrs() (map[string]any, error) { return decodeAttrs(u.Doc) }
+
+// Resource is the user as a Query sees one.
+func (u User) Resource() (Resource, error) {
+	attrs, err := u.Attrs()
+	return Resource{ID: u.ID, Attrs: attrs, Created: u.Created, Modified: u.Modified, Version: u.Version}, err
 }
 
 // A Group is a directory group as SCIM sees one; Members counts its members.
@@ -128,29 +140,16 @@ func (s *Service) Authenticate(ctx context.Context, bearer string) (Caller, erro
 	if bearer == "" || len(bearer) > 512 {
 		return Caller{}, ErrToken
 	}
-	var c Caller
-	err := s.store.View(ctx, func(tx Tx) error {
-		token, err := tx.TokenByHash(sha256.Sum256([]byte(bearer)))
-		if errors.Is(err, ErrNotFound) {
-			return ErrToken
-		}
-		if err != nil {
-			return err
-		}
-		if !token.good(s.now()) {
-			return ErrToken
-		}
-		org, err := tx.Org(token.Org)
-		if err != nil {
-			return err
-		}
-		if !org.SCIMEnabled {
-			return ErrSCIMDisabled
-		}
-		c = Caller{Org: org.ID, Token: token.ID, Profile: org.Profile}
-		return nil
-	})
-	return c, err
+	b, err := s.store.Bearer(ctx, sha256.Sum256([]byte(bearer)))
+	switch {
+	case errors.Is(err, ErrNotFound), err == nil && !good(b.Expires, s.now()):
+		return Caller{}, ErrToken
+	case err != nil:
+		return Caller{}, err
+	case !b.SCIMEnabled:
+		return Caller{}, ErrSCIMDisabled
+	}
+	return Caller{Org: b.Org, Token: b.Token, Profile: b.Profile}, nil
 }
 
 // find turns a query's terms into what the store's indexes compare.
@@ -252,24 +251,23 @@ func browse[R any](q Query, f Find, fetch func(f Find, start, count int) ([]R, e
 	return kept, total, nil
 }
 
-func (p PersonRow) user() (User, error) {
-	attrs, err := decodeAttrs(p.Doc)
-	return User{ID: p.ID, Attrs: attrs, Created: p.Created, Modified: p.Modified, Version: p.Version}, err
+func (p PersonRow) resource() (Resource, error) {
+	return User{ID: p.ID, Doc: p.Doc, Created: p.Created, Modified: p.Modified, Version: p.Version}.Resource()
 }
 
 // User returns one user, disabled ones too: ErrNotFound.
 func (s *Service) User(ctx context.Context, c Caller, id string) (User, error) {
 	var u User
-	err := s.store.View(ctx, func(tx Tx) error {
-		rows, err := tx.FindPeople(find(c.Org, []Term{{"id", id}}), 0, 1) // without the addresses, which nobody reads
+	err := s.store.Ask(ctx, func(tx Tx) error {
+		users, err := tx.FindUsers(find(c.Org, []Term{{"id", id}}), 0, 1)
 		if err != nil {
 			return err
 		}
-		if len(rows) == 0 {
+		if len(users) == 0 {
 			return ErrNotFound
 		}
-		u, err = rows[0].user()
-		return err
+		u = users[0]
+		return nil
 	})
 	return u, err
 }
@@ -293,38 +291,48 @@ func plainPage[R any](q Query, f Find, fetch func(f Find, start, count int) ([]R
 			return nil, 0, err
 		}
 	}
-	if len(rows) == n || len(rows) == 0 && start > 0 { // there may be more, or fewer
+	if !q.told(len(rows)) {
 		total, err = count(f)
 		return rows, total, err
 	}
 	return rows, start + len(rows), nil
 }
 
+// told says whether a page with n rows tells how many there are in all.
+func (q Query) told(n int) bool {
+	start, count := q.window()
+	return n != count && (n > 0 || start == 0)
+}
+
 // Users returns a page of users and how many there are in all.
 func (s *Service) Users(ctx context.Context, c Caller, q Query) (users []User, total int, err error) {
 	f := find(c.Org, q.Terms)
-	err = s.store.View(ctx, func(tx Tx) error {
-		users, total = nil, 0
-		var rows []PersonRow
-		if q.Match == nil && q.SortKey == nil {
-			rows, total, err = plainPage(q, f, tx.FindPeople, tx.CountPeople)
-		} else {
-			rows, total, err = browse(q, f, tx.FindPeople, func(row PersonRow) (Resource, error) {
-				u, err := row.user()
-				return Resource(u), err
-			})
+	plain := q.Match == nil && q.SortKey == nil
+	if start, n := q.window(); plain && len(q.Terms) > 0 { // there are few, and most often one question is enough
+		err = s.store.Ask(ctx, func(tx Tx) error {
+			users, err = tx.FindUsers(f, start, n)
+			return err
+		})
+		if err != nil || q.told(len(users)) {
+			return users, start + len(users), err
 		}
-		if err != nil {
+	}
+	err = s.store.View(ctx, func(tx Tx) error {
+		if plain {
+			users, total, err = plainPage(q, f, tx.FindUsers, tx.CountPeople)
 			return err
 		}
+		var rows []PersonRow
+		rows, total, err = browse(q, f, tx.FindPeople, PersonRow.resource)
+		users = nil
 		for _, row := range rows {
-			u, err := row.user()
+			u, err := tx.FindUsers(find(c.Org, []Term{{"id", row.ID}}), 0, 1)
 			if err != nil {
 				return err
 			}
-			users = append(users, u)
+			users = append(users, u...)
 		}
-		return nil
+		return err
 	})
 	return users, total, err
 }
@@ -520,7 +528,9 @@ func (w *work) putUser(row *PersonRow, old, next map[string]any) (User, error) {
 		w.people[row.ID] = true
 		w.roles[row.ID] = !created && (before.State() != row.State() || before.UserName != row.UserName || !slices.Equal(before.Emails, row.Emails))
 	}
-	return User{ID: row.ID, Attrs: next, Created: row.Created, Modified: row.Modified, Version: row.Version}, nil
+	u := User{ID: row.ID, Doc: row.Doc, Created: row.Created, Modified: row.Modified, Version: row.Version}
+	u.Groups, err = w.tx.GroupsOf(w.org.ID, row.ID)
+	return u, err
 }
 
 // samePerson says whether nothing of a and b differs that is stored.

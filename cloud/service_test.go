@@ -22,7 +22,7 @@ func TestK3ValidNumberMakesACard(t *testing.T) {
 	if len(p.Cards) != 1 || p.Cards[0].Status != "active" || p.Cards[0].BadgeType != "Default" || p.Cards[0].Masked != "H10302 …5731" || p.CardState != cloud.CardIssued {
 		t.Errorf("got %+v, card state %q", p.Cards, p.CardState)
 	}
-	if got := u.Attrs[cloud.EnterpriseURN].(map[string]any)["cardNumber"]; got != " 10045731 " {
+	if got := attrs(t, u)[cloud.EnterpriseURN].(map[string]any)["cardNumber"]; got != " 10045731 " {
 		t.Errorf("card number comes back as %q", got)
 	}
 }
@@ -140,7 +140,7 @@ func TestK7InvalidNumberIsRefused(t *testing.T) {
 		}
 		got, err := w.svc.User(w.ctx, w.caller, u.ID)
 		w.ok(err)
-		if got.Attrs["title"] != nil || got.Version != u.Version || w.seq("north") != seq {
+		if attrs(t, got)["title"] != nil || got.Version != u.Version || w.seq("north") != seq {
 			t.Errorf("%q: the refused request changed something", number)
 		}
 		if _, err := w.svc.CreateUser(w.ctx, w.caller, doc("new", number)); err == nil {
@@ -218,8 +218,8 @@ func TestK8ReviveByExternalID(t *testing.T) {
 	}
 	w.mustPatch(u.ID, map[string]any{"active": false, "title": "Engineer"})
 	again := w.user("ada", "222")
-	if again.ID != u.ID || again.Attrs["title"] != "Engineer" {
-		t.Errorf("revived as %s with %v, want %s and the title", again.ID, again.Attrs, u.ID)
+	if again.ID != u.ID || attrs(t, again)["title"] != "Engineer" {
+		t.Errorf("revived as %s with %v, want %s and the title", again.ID, attrs(t, again), u.ID)
 	}
 	w.expect("north", u.ID, "active, card 222, in staff")
 }
@@ -484,8 +484,8 @@ func TestD5UserType(t *testing.T) {
 	u, err = w.patch(u.ID, map[string]any{"userType": "Contractor"})
 	w.ok(err)
 	p := w.person(u.ID)
-	if u.Attrs["userType"] != "SMARTBOX" || p.Kind != access.KindSmartbox || len(p.Issues) != 1 {
-		t.Errorf("userType %v, kind %s, issues %v", u.Attrs["userType"], p.Kind, p.Issues)
+	if attrs(t, u)["userType"] != "SMARTBOX" || p.Kind != access.KindSmartbox || len(p.Issues) != 1 {
+		t.Errorf("userType %v, kind %s, issues %v", attrs(t, u)["userType"], p.Kind, p.Issues)
 	}
 	before := w.seq("north")
 	w.mustPatch(u.ID, map[string]any{"userType": "FULL"})
@@ -509,13 +509,13 @@ func TestD7NullNeverOverwrites(t *testing.T) {
 	u, err := w.svc.CreateUser(w.ctx, w.caller, d)
 	w.ok(err)
 	for _, key := range []string{"title", "id", "password", "groups", "emails"} {
-		if v, ok := u.Attrs[key]; ok {
+		if v, ok := attrs(t, u)[key]; ok {
 			t.Errorf("%s is stored as %v", key, v)
 		}
 	}
 	u = w.mustPatch(u.ID, map[string]any{"displayName": nil, "metadata": map[string]any{"city": nil}})
-	if u.Attrs["displayName"] != "ADA" || u.Attrs["metadata"].(map[string]any)["city"] != "Berlin" || u.Version != 1 {
-		t.Errorf("got %v, version %d", u.Attrs, u.Version)
+	if attrs(t, u)["displayName"] != "ADA" || attrs(t, u)["metadata"].(map[string]any)["city"] != "Berlin" || u.Version != 1 {
+		t.Errorf("got %v, version %d", attrs(t, u), u.Version)
 	}
 	// A full replacement without active or externalId says nothing about them.
 	w.mustPatch(u.ID, map[string]any{"active": false})
@@ -523,8 +523,8 @@ func TestD7NullNeverOverwrites(t *testing.T) {
 		return map[string]any{"userName": "ada"}, nil
 	})
 	w.ok(err)
-	if u.Attrs["active"] != false || u.Attrs["externalId"] != "ext-ada" || u.Attrs["metadata"] != nil {
-		t.Errorf("got %v", u.Attrs)
+	if attrs(t, u)["active"] != false || attrs(t, u)["externalId"] != "ext-ada" || attrs(t, u)["metadata"] != nil {
+		t.Errorf("got %v", attrs(t, u))
 	}
 }
 
@@ -664,7 +664,7 @@ func TestQueries(t *testing.T) {
 		w.ok(err)
 		var names []string
 		for _, u := range page {
-			names = append(names, u.Attrs["userName"].(string))
+			names = append(names, attrs(t, u)["userName"].(string))
 		}
 		if got := strings.Join(names, " "); got != tt.names || total != tt.total {
 			t.Errorf("%d from %d: %q of %d, want %q of %d", tt.q.Count, tt.q.Start, got, total, tt.names, tt.total)
@@ -676,8 +676,20 @@ func TestQueries(t *testing.T) {
 			t.Errorf("%v: %v of %d, %v", terms, page, total, err)
 		}
 	}
-	if of, err := w.svc.GroupsOf(w.ctx, w.caller, u.ID); err != nil || len(of) != 1 || of[0].Display != "Ops" {
-		t.Errorf("groups of: %v, %v", of, err)
+	want := []cloud.Member{{Value: g.ID, Display: "Ops"}}
+	if got, err := w.svc.User(w.ctx, w.caller, u.ID); err != nil || !slices.Equal(got.Groups, want) {
+		t.Errorf("groups %v, %v, want %v", got.Groups, err, want)
+	}
+	for _, match := range []func(cloud.Resource) bool{nil, match} {
+		page, _, err := w.svc.Users(w.ctx, w.caller, cloud.Query{Match: match, Count: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, got := range page {
+			if (got.ID == u.ID) != slices.Equal(got.Groups, want) {
+				t.Errorf("groups of %s in a list: %v", got.ID, got.Groups)
+			}
+		}
 	}
 }
 

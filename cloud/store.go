@@ -24,6 +24,12 @@ type Store interface {
 	Update(ctx context.Context, f func(Tx) error) error
 	// View runs f on one moment's state; f only reads.
 	View(ctx context.Context, f func(Tx) error) error
+	// Ask is View for an f that calls one method of Tx, and one whose comment
+	// says that it is a single question. It costs less.
+	Ask(ctx context.Context, f func(Tx) error) error
+	// Bearer is what the token of that hash opens: ErrNotFound. A change counts
+	// from when its Update returned, as for View.
+	Bearer(ctx context.Context, hash [32]byte) (Bearer, error)
 }
 
 // A Tx is one transaction. It is for one goroutine and ends with the function
@@ -34,7 +40,6 @@ type Tx interface {
 	Orgs() ([]Org, error)
 	PutOrg(Org) error
 
-	TokenByHash(hash [32]byte) (Token, error)
 	Token(org, id string) (Token, error)
 	Tokens(org string) ([]Token, error)
 	PutToken(t Token, hash [32]byte) error // a new one
@@ -63,6 +68,8 @@ type Tx interface {
 	People(org string, ids []string) ([]PersonRow, error)
 	PersonIDs(org, after string, limit int) ([]string, error)
 	FindPeople(f Find, start, count int) ([]PersonRow, error)
+	// FindUsers is FindPeople, as SCIM sees them: a single question.
+	FindUsers(f Find, start, count int) ([]User, error)
 	CountPeople(f Find) (int, error)
 	PutPerson(PersonRow) error
 	// CountRoleChange adds 1 to a person's RoleChanges, which PutPerson leaves
@@ -239,6 +246,15 @@ type PersonRow struct {
 	PulledOut    bool   // that status locks out
 
 	RoleChanges int64 // counted by CountRoleChange alone
+}
+
+// A Bearer is what a token opens.
+type Bearer struct {
+	Token       string    // its id
+	Expires     time.Time // zero is never
+	Org         string
+	Profile     Profile
+	SCIMEnabled bool
 }
 
 // State is what the sites are told.

@@ -79,7 +79,7 @@ func (s *Service) SyncStatus(ctx context.Context, org string) (SyncStatus, error
 	}
 	st.Unmapped = len(received)
 	s.journal.peek(org, func(p *pages) { st.merge(p.sync) })
-	tokens = slices.DeleteFunc(tokens, func(t Token) bool { return !t.good(now) })
+	tokens = slices.DeleteFunc(tokens, func(t Token) bool { return !good(t.Expires, now) })
 	st.Tokens = len(tokens)
 	st.advise(tokens, now)
 	return st, nil

@@ -14,8 +14,8 @@ const tokenPrefix = "latchkey_scim_"
 // MaxOverlap is how long a token that was replaced may go on.
 const MaxOverlap = 30 * 24 * time.Hour
 
-// good says whether the token opens anything at a moment.
-func (t *Token) good(now time.Time) bool { return t.Expires.IsZero() || now.Before(t.Expires) }
+// good says whether a token that expires then opens anything now.
+func good(expires, now time.Time) bool { return expires.IsZero() || now.Before(expires) }
 
 // newSecret makes a token's secret.
 func newSecret() string {
@@ -57,7 +57,7 @@ func (s *Service) RotateToken(ctx context.Context, by Actor, org, id string, ove
 		if err != nil {
 			return err
 		}
-		if !old.good(w.now) {
+		if !good(old.Expires, w.now) {
 			return invalid("id", "the token has ended; make a new one")
 		}
 		w.act.name = old.Label

@@ -504,3 +504,13 @@ func (w *world) refused(err error) string {
 	}
 	return bad.Detail
 }
+
+// attrs is the document of u.
+func attrs(t *testing.T, u cloud.User) map[string]any {
+	t.Helper()
+	doc, err := u.Attrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}

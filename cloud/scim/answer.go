@@ -3,6 +3,7 @@ package scim
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -46,16 +47,14 @@ func (c *call) location(rt *resourceType, id string) string {
 	return c.base + rt.endpoint + "/" + url.PathEscape(id)
 }
 
-// one answers with one resource. Its place and its version are in the headers
-// too: RFC 7643 §3.1.
-func (c *call) one(status int, doc map[string]any, p projection) error {
-	m := doc["meta"].(map[string]any)
-	c.w.Header().Set("Content-Location", m["location"].(string))
+// place says in the headers where the resource of the answer is, and which
+// version of it this is: RFC 7643 §3.1.
+func (c *call) place(status int, location string, version int64) {
+	c.w.Header().Set("Content-Location", location)
 	if status == http.StatusCreated {
-		c.w.Header().Set("Location", m["location"].(string))
+		c.w.Header().Set("Location", location)
 	}
-	c.w.Header().Set("ETag", m["version"].(string))
-	return c.send(status, p.apply(doc))
+	c.w.Header().Set("ETag", cloud.ETag(version))
 }
 
 // list answers with a page. The counts are JSON numbers: Okta insists.
@@ -63,9 +62,28 @@ func (c *call) list(page []any, total, start int) error {
 	if page == nil {
 		page = []any{} // an empty list, not null
 	}
-	return c.send(http.StatusOK, map[string]any{
-		"schemas": []string{listURN}, "totalResults": total, "startIndex": start, "itemsPerPage": len(page), "Resources": page,
-	})
+	if streams(page) {
+		return c.send(http.StatusOK, map[string]any{
+			"schemas": []string{listURN}, "totalResults": total, "startIndex": start, "itemsPerPage": len(page), "Resources": page,
+		})
+	}
+	// The same, but encoding/json would read again what is JSON already.
+	out := []byte(`{"Resources":[`)
+	for i, v := range page {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		text, ok := v.(json.RawMessage)
+		if !ok {
+			var err error
+			if text, err = marshal(v); err != nil {
+				return fmt.Errorf("scim: answer: %w", err)
+			}
+		}
+		out = append(out, text...)
+	}
+	out = fmt.Appendf(out, `],"itemsPerPage":%d,"schemas":["%s"],"startIndex":%d,"totalResults":%d}`+"\n", len(page), listURN, start, total)
+	return c.write(http.StatusOK, out)
 }
 
 func (c *call) send(status int, v any) error {
@@ -78,12 +96,17 @@ func (c *call) send(status int, v any) error {
 	if err := encode(&buf, v); err != nil {
 		return fmt.Errorf("scim: answer: %w", err)
 	}
+	return c.write(status, buf.Bytes())
+}
+
+// write sends JSON.
+func (c *call) write(status int, text []byte) error {
 	c.w.Header().Set("Content-Type", contentType)
-	c.w.Header().Set("Content-Length", strconv.Itoa(buf.Len()))
+	c.w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	c.w.Header().Set("Cache-Control", "no-store")
 	c.w.WriteHeader(status)
 	// An error here is the caller's connection, and the caller knows.
-	_, _ = c.w.Write(buf.Bytes())
+	_, _ = c.w.Write(text)
 	return nil
 }
 

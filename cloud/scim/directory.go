@@ -33,8 +33,6 @@ type Directory interface {
 	// Members lists members of a group by id, at most limit of them after the
 	// id after; a limit below 1 is all.
 	Members(ctx context.Context, c cloud.Caller, id, after string, limit int) ([]cloud.Member, error)
-	// GroupsOf lists the groups that a user is a direct member of.
-	GroupsOf(ctx context.Context, c cloud.Caller, user string) ([]cloud.Member, error)
 }
 
 // groupEdit changes a group inside a transaction: it gets the attributes and

@@ -133,6 +133,13 @@ func encode(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
+// marshal is what encode writes, without the end of the line.
+func marshal(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	err := encode(&buf, v)
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), err
+}
+
 // kindOf names the JSON type of v, for errors; values stay out of them.
 func kindOf(v any) string {
 	switch v.(type) {

@@ -2,6 +2,7 @@ package scim
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -20,10 +21,19 @@ type fakeDirectory struct {
 
 	mu     sync.Mutex
 	n      int
-	users  []*cloud.User
+	users  []*fakeUser
 	groups []*fakeGroup
-	loads  int // calls of Members
-	asked  int // calls of GroupsOf
+	loads  int              // calls of Members
+	sees   func(cloud.User) // hears of each user that goes out; may be nil
+}
+
+type fakeUser struct {
+	cloud.User
+	attrs map[string]any
+}
+
+func (u *fakeUser) resource() cloud.Resource {
+	return cloud.Resource{ID: u.ID, Attrs: u.attrs, Created: u.Created, Modified: u.Modified, Version: u.Version}
 }
 
 type fakeGroup struct {
@@ -51,7 +61,7 @@ func (d *fakeDirectory) id() string {
 }
 
 func (d *fakeDirectory) user(id string) (int, error) {
-	i := slices.IndexFunc(d.users, func(u *cloud.User) bool { return u.ID == id })
+	i := slices.IndexFunc(d.users, func(u *fakeUser) bool { return u.ID == id })
 	if i < 0 {
 		return i, cloud.ErrNotFound
 	}
@@ -66,10 +76,22 @@ func (d *fakeDirectory) group(id string) (int, error) {
 	return i, nil
 }
 
-func copyUser(u *cloud.User) cloud.User {
-	c := *u
-	c.Attrs = clone(u.Attrs).(map[string]any)
-	return c
+// shown is u as it is now.
+func (d *fakeDirectory) shown(u *fakeUser) cloud.User {
+	var err error
+	if u.Doc, err = json.Marshal(u.attrs); err != nil {
+		panic(err)
+	}
+	u.Groups = nil
+	for _, g := range d.groups {
+		if slices.Contains(g.rows, u.ID) {
+			u.Groups = append(u.Groups, cloud.Member{Value: g.ID, Display: fmt.Sprint(g.Attrs["displayName"])})
+		}
+	}
+	if d.sees != nil {
+		d.sees(u.User)
+	}
+	return u.User
 }
 
 func copyGroup(g *fakeGroup) cloud.Group {
@@ -86,7 +108,7 @@ func (d *fakeDirectory) User(_ context.Context, _ cloud.Caller, id string) (clou
 	if err != nil {
 		return cloud.User{}, err
 	}
-	return copyUser(d.users[i]), nil
+	return d.shown(d.users[i]), nil
 }
 
 func meets(attrs map[string]any, id string, t cloud.Term) bool {
@@ -116,22 +138,26 @@ func meets(attrs map[string]any, id string, t cloud.Term) bool {
 func (d *fakeDirectory) Users(_ context.Context, _ cloud.Caller, q cloud.Query) ([]cloud.User, int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var found []cloud.User
+	var rows []*fakeUser
 	for _, u := range d.users {
-		if !slices.ContainsFunc(q.Terms, func(t cloud.Term) bool { return !meets(u.Attrs, u.ID, t) }) && (q.Match == nil || q.Match(cloud.Resource(*u))) {
-			found = append(found, copyUser(u))
+		if !slices.ContainsFunc(q.Terms, func(t cloud.Term) bool { return !meets(u.attrs, u.ID, t) }) && (q.Match == nil || q.Match(u.resource())) {
+			rows = append(rows, u)
 		}
 	}
 	if q.SortKey != nil {
-		slices.SortStableFunc(found, func(a, b cloud.User) int {
-			ka, _ := q.SortKey(cloud.Resource(a))
-			kb, _ := q.SortKey(cloud.Resource(b))
+		slices.SortStableFunc(rows, func(a, b *fakeUser) int {
+			ka, _ := q.SortKey(a.resource())
+			kb, _ := q.SortKey(b.resource())
 			c := strings.Compare(ka, kb)
 			if q.Descending {
 				return -c
 			}
 			return c
 		})
+	}
+	var found []cloud.User
+	for _, u := range rows {
+		found = append(found, d.shown(u))
 	}
 	if q.Count < 0 {
 		return found, len(found), nil
@@ -141,7 +167,7 @@ func (d *fakeDirectory) Users(_ context.Context, _ cloud.Caller, q cloud.Query) 
 
 func (d *fakeDirectory) unique(attrs map[string]any, id string) error {
 	for _, u := range d.users {
-		if u.ID != id && meets(u.Attrs, u.ID, cloud.Term{Attr: "userName", Value: fmt.Sprint(attrs["userName"])}) {
+		if u.ID != id && meets(u.attrs, u.ID, cloud.Term{Attr: "userName", Value: fmt.Sprint(attrs["userName"])}) {
 			return &cloud.Conflict{Attr: "userName", ID: u.ID}
 		}
 	}
@@ -154,9 +180,9 @@ func (d *fakeDirectory) CreateUser(_ context.Context, _ cloud.Caller, attrs map[
 	if err := d.unique(attrs, ""); err != nil {
 		return cloud.User{}, err
 	}
-	u := &cloud.User{ID: d.id(), Attrs: clone(attrs).(map[string]any), Created: fakeNow, Modified: fakeNow, Version: 1}
+	u := &fakeUser{cloud.User{ID: d.id(), Created: fakeNow, Modified: fakeNow, Version: 1}, clone(attrs).(map[string]any)}
 	d.users = append(d.users, u)
-	return copyUser(u), nil
+	return d.shown(u), nil
 }
 
 func (d *fakeDirectory) UpdateUser(_ context.Context, _ cloud.Caller, id, ifMatch string, replace bool, edit func(map[string]any) (map[string]any, error)) (cloud.User, error) {
@@ -170,23 +196,23 @@ func (d *fakeDirectory) UpdateUser(_ context.Context, _ cloud.Caller, id, ifMatc
 	if ifMatch != "" && ifMatch != cloud.ETag(u.Version) {
 		return cloud.User{}, cloud.ErrPrecondition
 	}
-	next, err := edit(clone(u.Attrs).(map[string]any))
+	next, err := edit(clone(u.attrs).(map[string]any))
 	if err != nil {
 		return cloud.User{}, fmt.Errorf("fake: %w", err)
 	}
 	for _, name := range [...]string{"active", "externalId"} {
-		if v, ok := u.Attrs[name]; replace && ok && next[name] == nil {
+		if v, ok := u.attrs[name]; replace && ok && next[name] == nil {
 			next[name] = v
 		}
 	}
 	if err := d.unique(next, id); err != nil {
 		return cloud.User{}, err
 	}
-	if !same(u.Attrs, next) {
-		u.Attrs, u.Modified = next, u.Modified.Add(time.Second)
+	if !same(u.attrs, next) {
+		u.attrs, u.Modified = next, u.Modified.Add(time.Second)
 		u.Version++
 	}
-	return copyUser(u), nil
+	return d.shown(u), nil
 }
 
 func (d *fakeDirectory) DeleteUser(_ context.Context, _ cloud.Caller, id, ifMatch string) error {
@@ -295,19 +321,6 @@ func (d *fakeDirectory) Members(_ context.Context, _ cloud.Caller, id, _ string,
 	var out []cloud.Member
 	for _, m := range d.groups[i].rows {
 		out = append(out, cloud.Member{Value: m})
-	}
-	return out, nil
-}
-
-func (d *fakeDirectory) GroupsOf(_ context.Context, _ cloud.Caller, user string) ([]cloud.Member, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.asked++
-	var out []cloud.Member
-	for _, g := range d.groups {
-		if slices.Contains(g.rows, user) {
-			out = append(out, cloud.Member{Value: g.ID, Display: fmt.Sprint(g.Attrs["displayName"])})
-		}
 	}
 	return out, nil
 }

@@ -14,9 +14,13 @@ import (
 func TestVectors(t *testing.T) {
 	for _, profile := range []cloud.Profile{cloud.ProfileAuto, cloud.ProfileEntra, cloud.ProfileOkta} {
 		t.Run("profile "+string(profile), func(t *testing.T) {
-			server := httptest.NewServer(scim.NewFakeHandler(profile, scim.Options{}))
+			spliced := 0
+			server := httptest.NewServer(scim.NewComparingHandler(t, profile, &spliced))
 			defer server.Close()
 			playAll(t, server.URL+"/scim/v2", scim.FakeToken)
+			if spliced < 100 {
+				t.Errorf("%d users were spliced: this test would compare too little", spliced)
+			}
 		})
 	}
 }

@@ -141,7 +141,8 @@ func (c *call) group(status int, g cloud.Group) error {
 	if err != nil {
 		return err
 	}
-	return c.one(status, doc, p)
+	c.place(status, c.location(c.h.group, g.ID), g.Version)
+	return c.send(status, p.apply(doc))
 }
 
 func (c *call) groupDoc(g cloud.Group, p projection) (map[string]any, error) {

@@ -64,8 +64,8 @@ func hasSchema(body map[string]any, urn string) bool {
 
 // A hit is one resource of a list, not yet written out.
 type hit struct {
-	res cloud.Resource
-	doc func(p projection) (map[string]any, error)
+	res func() (cloud.Resource, error)
+	out func(p projection) (any, error) // as JSON
 }
 
 // hits gives the page of one resource type that q asks for.
@@ -74,13 +74,19 @@ func (c *call) hits(rt *resourceType, q cloud.Query) (page []hit, total int, err
 		groups, total, err := c.h.dir.Groups(c.ctx, c.caller, q)
 		for _, g := range groups {
 			res := cloud.Resource{ID: g.ID, Attrs: g.Attrs, Created: g.Created, Modified: g.Modified, Version: g.Version}
-			page = append(page, hit{res, func(p projection) (map[string]any, error) { return c.groupDoc(g, p) }})
+			page = append(page, hit{func() (cloud.Resource, error) { return res, nil }, func(p projection) (any, error) {
+				doc, err := c.groupDoc(g, p)
+				return p.apply(doc), err
+			}})
 		}
 		return page, total, err
 	}
 	users, total, err := c.h.dir.Users(c.ctx, c.caller, q)
 	for _, u := range users {
-		page = append(page, hit{cloud.Resource(u), func(p projection) (map[string]any, error) { return c.userDoc(u, p) }})
+		page = append(page, hit{u.Resource, func(p projection) (any, error) {
+			text, err := c.userJSON(u, p)
+			return json.RawMessage(text), err
+		}})
 	}
 	return page, total, err
 }
@@ -106,11 +112,11 @@ func (c *call) listOf(rt *resourceType) error {
 func (c *call) render(out []any, rt *resourceType, page []hit) ([]any, error) {
 	p := c.projection(rt)
 	for _, h := range page {
-		doc, err := h.doc(p)
+		v, err := h.out(p)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, p.apply(doc))
+		out = append(out, v)
 	}
 	return out, nil
 }
@@ -173,8 +179,12 @@ func (c *call) listMerged(qu, qg cloud.Query) error {
 		}
 		total += n
 		for _, h := range page {
+			res, err := h.res()
+			if err != nil {
+				return err
+			}
 			r := ranked{hit: h, rt: of.rt}
-			r.key, r.has = of.q.SortKey(h.res)
+			r.key, r.has = of.q.SortKey(res)
 			all = append(all, r)
 		}
 	}

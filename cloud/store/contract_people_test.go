@@ -79,6 +79,13 @@ func TestFindPeople(t *testing.T) {
 			what := fmt.Sprintf("%s is %.20q", tt.attr, tt.value)
 			people(c, what, tt.want, func(tx cloud.Tx) ([]cloud.PersonRow, error) { return tx.FindPeople(f, 0, -1) })
 			is(c, what+" count", len(tt.want), func(tx cloud.Tx) (int, error) { return tx.CountPeople(f) })
+			is(c, what+" as users", tt.want, func(tx cloud.Tx) (ids []string, err error) {
+				users, err := tx.FindUsers(f, 0, -1)
+				for _, u := range users {
+					ids = append(ids, u.ID)
+				}
+				return ids, err
+			})
 		}
 		page := func(f cloud.Find, start, count int) func(cloud.Tx) ([]cloud.PersonRow, error) {
 			return func(tx cloud.Tx) ([]cloud.PersonRow, error) { return tx.FindPeople(f, start, count) }
@@ -252,7 +259,9 @@ func TestGroups(t *testing.T) {
 			return cloud.Find{Org: "acme", Terms: []cloud.Term{{Attr: attr, Value: value}}}
 		}
 		c.missing("group", func(tx cloud.Tx) error { return second(tx.Group("acme", "g")) })
-		c.update(putOrg("acme"), putOrg("other"), func(tx cloud.Tx) error { return tx.PutGroup(g) }, putGroup("acme", "h"), putPerson("acme", "p"))
+		c.update(putOrg("acme"), putOrg("other"), func(tx cloud.Tx) error { return tx.PutGroup(g) }, putGroup("acme", "h"), func(tx cloud.Tx) error {
+			return tx.PutPerson(cloud.PersonRow{ID: "p", Org: "acme", Doc: []byte("{}"), Created: at, Modified: at.Add(1e9), Version: 3})
+		})
 		is(c, "group", g, func(tx cloud.Tx) (cloud.GroupRow, error) { return tx.Group("acme", "g") })
 		add := func(group, member string, want bool) {
 			c.Helper()
@@ -275,6 +284,9 @@ func TestGroups(t *testing.T) {
 		is(c, "groups of a member", 2, func(tx cloud.Tx) (int, error) { return tx.CountGroups(find("members.value", "p")) })
 		is(c, "members", []cloud.Member{{Value: "nobody yet"}, {Value: "p"}}, func(tx cloud.Tx) ([]cloud.Member, error) { return tx.Members("g", "", 0) })
 		is(c, "groups", []cloud.Member{{Value: "g", Display: g.DisplayName}, {Value: "h", Display: "group h"}}, func(tx cloud.Tx) ([]cloud.Member, error) { return tx.GroupsOf("acme", "p") })
+		users := func(tx cloud.Tx) ([]cloud.User, error) { return tx.FindUsers(cloud.Find{Org: "acme"}, 0, 1) }
+		user := cloud.User{ID: "p", Doc: []byte("{}"), Groups: []cloud.Member{{Value: "g", Display: g.DisplayName}, {Value: "h", Display: "group h"}}, Created: at, Modified: at.Add(1e9), Version: 3}
+		is(c, "user", []cloud.User{user}, users)
 		is(c, "groups elsewhere", nil, func(tx cloud.Tx) ([]cloud.Member, error) { return tx.GroupsOf("other", "p") })
 		is(c, "ids", map[string][]string{"p": {"g", "h"}, "nobody yet": {"g"}}, func(tx cloud.Tx) (map[string][]string, error) {
 			return tx.GroupIDsOf("acme", []string{"p", "nobody yet", "x"})
@@ -290,6 +302,9 @@ func TestGroups(t *testing.T) {
 				return err
 			})
 		}
+		c.update(func(tx cloud.Tx) error { return second(tx.RemoveMember("g", "p")) })
+		user.Groups = nil
+		is(c, "user of no group", []cloud.User{user}, users)
 		c.update(func(tx cloud.Tx) error { return tx.DeletePerson("acme", "p") })
 		is(c, "members without the person", []string{"nobody yet"}, func(tx cloud.Tx) ([]string, error) { return tx.MemberIDs("g", "", 0) })
 		c.update(func(tx cloud.Tx) error { return tx.DeleteGroup("acme", "g") })

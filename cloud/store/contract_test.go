@@ -151,21 +151,38 @@ func TestTokens(t *testing.T) {
 		h1, h2 := [32]byte{0, 1}, [32]byte{255}
 		c.update(putOrg("acme"), putOrg("other"), func(tx cloud.Tx) error { return tx.PutToken(k2, h2) }, func(tx cloud.Tx) error { return tx.PutToken(k1, h1) })
 		is(c, "token", k1, func(tx cloud.Tx) (cloud.Token, error) { return tx.Token("acme", "1") })
-		is(c, "token by hash", k2, func(tx cloud.Tx) (cloud.Token, error) { return tx.TokenByHash(h2) })
+		bearer := func(what string, hash [32]byte, want cloud.Bearer, wantErr error) {
+			c.Helper()
+			for range 2 { // what is remembered is the same
+				if got, err := c.db.Bearer(c.Context(), hash); got != want || !errors.Is(err, wantErr) {
+					c.Errorf("%s: got %+v, %v, want %+v, %v", what, got, err, want, wantErr)
+				}
+			}
+		}
+		bearer("bearer", h2, cloud.Bearer{Token: "2", Org: "acme"}, nil)
+		one := cloud.Bearer{Token: "1", Org: "acme"}
+		bearer("bearer", h1, one, nil)
 		is(c, "tokens", []cloud.Token{k1, k2}, func(tx cloud.Tx) ([]cloud.Token, error) { return tx.Tokens("acme") })
 		c.missing("token of another", func(tx cloud.Tx) error { return second(tx.Token("other", "1")) })
-		c.missing("hash", func(tx cloud.Tx) error { return second(tx.TokenByHash([32]byte{})) })
+		bearer("no token", [32]byte{}, cloud.Bearer{}, cloud.ErrNotFound)
 		k1.Expires, k1.LastUsed, k1.LastClient = at.Add(time.Hour), at, odd
 		touch := func(use cloud.TokenUse) func(cloud.Tx) error {
 			return func(tx cloud.Tx) error { return tx.TouchToken("acme", "1", use) }
 		}
 		c.update(func(tx cloud.Tx) error { return tx.ExpireToken("acme", "1", at.Add(time.Hour)) }, touch(cloud.TokenUse{At: at, Client: odd}),
 			touch(cloud.TokenUse{At: at.Add(-time.Second), Client: "older"}), func(tx cloud.Tx) error { return tx.TouchToken("acme", "none", cloud.TokenUse{At: at}) })
-		is(c, "token in use", k1, func(tx cloud.Tx) (cloud.Token, error) { return tx.TokenByHash(h1) })
+		is(c, "token in use", k1, func(tx cloud.Tx) (cloud.Token, error) { return tx.Token("acme", "1") })
+		one.Expires = k1.Expires
+		bearer("bearer of one that ends", h1, one, nil)
+		c.update(func(tx cloud.Tx) error {
+			return tx.PutOrg(cloud.Org{ID: "acme", Profile: cloud.ProfileOkta, SCIMEnabled: true})
+		})
+		one.Profile, one.SCIMEnabled = cloud.ProfileOkta, true
+		bearer("bearer of a changed organisation", h1, one, nil)
 		c.missing("expiry of another's", func(tx cloud.Tx) error { return tx.ExpireToken("other", "1", at) })
 		c.missing("delete of another's", func(tx cloud.Tx) error { return tx.DeleteToken("other", "1") })
 		c.update(func(tx cloud.Tx) error { return tx.DeleteToken("acme", "1") })
-		c.missing("deleted", func(tx cloud.Tx) error { return second(tx.TokenByHash(h1)) })
+		bearer("deleted", h1, cloud.Bearer{}, cloud.ErrNotFound)
 	})
 }
 

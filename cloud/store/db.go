@@ -28,6 +28,9 @@ var ErrNewer = errors.New("store: the database belongs to a newer release")
 type DB struct {
 	engine
 	write, read *sql.DB // one and the same where the engine says so
+	asked       asked
+	bearers     *bearers // nil where other processes write as well
+	unlock      func() error
 }
 
 var _ cloud.Store = (*DB)(nil)
@@ -43,8 +46,14 @@ type engine struct {
 	pack func(ids []string) (any, error)
 	// text is a text as the database can hold it.
 	text func(string) string
+	// groups is a query whose one row are the groups of the person that is being
+	// looked at: a JSON list of pairs of id and displayName, by id.
+	groups string
 	// prepares says that the driver itself keeps statements prepared.
 	prepares bool
+	// alone says that one statement is as serialisable without a transaction
+	// around it.
+	alone bool
 	// shared says that several processes may have the database open.
 	shared bool
 	begin  func(ctx context.Context, db *sql.DB, t turn) (*sql.Tx, error)
@@ -70,6 +79,9 @@ func (db *DB) Close() error {
 		if d != nil {
 			errs = append(errs, d.Close())
 		}
+	}
+	if db.unlock != nil {
+		errs = append(errs, db.unlock())
 	}
 	return errors.Join(errs...)
 }
@@ -145,6 +157,9 @@ func (db *DB) run(ctx context.Context, pool *sql.DB, turn turn, f func(cloud.Tx)
 	if err != nil {
 		return false, err
 	}
+	if t.bearers {
+		defer db.bearers.change()()
+	}
 	if err := sqlTx.Commit(); err != nil {
 		return ctx.Err() == nil && db.clash(err), fmt.Errorf("store: commit: %w", err)
 	}
@@ -158,7 +173,9 @@ type tx struct {
 	engine  *engine
 	sql     *sql.Tx
 	stmts   map[string]*sql.Stmt
-	clashed error // of the first statement that another transaction was in the way of
+	only    func(query string) (*sql.Stmt, error) // prepares the one statement that runs without a transaction; else nil
+	bearers bool                                  // what tokens open was changed
+	clashed error                                 // of the first statement that another transaction was in the way of
 }
 
 // fault is the error of a statement, by its first words and never its values.
@@ -172,6 +189,9 @@ func (t *tx) fault(query string, err error) error {
 }
 
 func (t *tx) prepare(query string) (*sql.Stmt, error) {
+	if t.only != nil {
+		return t.only(query)
+	}
 	if s, ok := t.stmts[query]; ok {
 		return s, nil
 	}

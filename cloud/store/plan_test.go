@@ -43,7 +43,7 @@ func everyStatement(t *testing.T, db *DB) (seen map[string]*sql.Stmt) {
 		_, _, err := x.LogTimes("s", 1, 1)
 		_, _, errKeys := x.CountKeys("o", "ble")
 		must(err, errKeys, one(x.Pools("o")), one(x.PendingKeys("o", "ble", 5)))
-		must(one(x.Org("o")), one(x.TokenByHash([32]byte{})), one(x.Token("o", "t")), one(x.Tokens("o")), one(x.BadgeTypes("o")), one(x.Site("s")), one(x.Sites("o")),
+		must(one(x.Org("o")), one(x.bearer([32]byte{})), one(x.Token("o", "t")), one(x.Tokens("o")), one(x.BadgeTypes("o")), one(x.Site("s")), one(x.Sites("o")),
 			one(x.Items("s", "door")), one(x.Rules("s")), one(x.Person("o", "a")), one(x.People("o", ids)), one(x.PersonIDs("o", "", 5)),
 			one(x.Card("o", "c")), one(x.Cards(ids)), one(x.CardsByBits("o", wiegand.Bits{})), one(x.ManualMembers(ids)), one(x.Outcomes(ids)), one(x.SiteOutcomes("s")),
 			one(x.Group("o", "g")), one(x.AddMember("g", "a")), one(x.RemoveMember("g", "a")), one(x.IsMember("g", "a")), one(x.MemberIDs("g", "", 0)), one(x.CountMembers("g")),
@@ -51,6 +51,7 @@ func everyStatement(t *testing.T, db *DB) (seen map[string]*sql.Stmt) {
 			one(x.ReadLog("s", 1, 0, 10)), one(x.LogHash("s", 1, 1)), one(x.SiteState("s")), one(x.LastEvent("s", "e")), one(x.Events("s", 0, 10)), one(x.CountEvents("s")),
 			one(x.PulledPeople("o")), one(x.PulledGroups("o")), one(x.PulledIDs("o", ids)), one(x.Setting("o", "n")), x.PutSetting("o", "n", []byte("{}")), x.DeleteSetting("o", "n"),
 			one(x.FindPeople(cloud.Find{Org: "o", Origin: cloud.OriginDirectory, Terms: []cloud.Term{{Attr: "pulledId", Value: "x"}}}, 0, 1)),
+			one(x.FindUsers(cloud.Find{Org: "o", Origin: cloud.OriginDirectory, Terms: []cloud.Term{{Attr: "userName", Value: "x"}}}, 0, 1)),
 			one(x.FindGroups(cloud.Find{Org: "o", Terms: []cloud.Term{{Attr: "pulledId", Value: "x"}}}, 0, 1)),
 			x.PutAdministrator("o", cloud.Administrator{Email: "a@b"}), one(x.Administrator("o", "a@b")), one(x.Administrators("o")), x.UnpinAdministrators("o"), x.DeleteAdministrator("o", "a@b"),
 			x.PutSignInCode([32]byte{}, cloud.SignInCode{Org: "o"}), one(x.SignInCode([32]byte{})), x.DeleteSignInCodes("o"), x.DropSignInCodes(time.Now()),

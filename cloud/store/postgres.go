@@ -135,6 +135,8 @@ func postgresEngine() engine {
 			}
 			return texts, nil
 		},
+		groups: `SELECT COALESCE(json_agg(json_build_array(g.id, g.display_name) ORDER BY g.id), '[]')::text
+			FROM directory_member m JOIN directory_group g ON g.id = m.grp WHERE m.member = person.id AND g.org = person.org`,
 		text:     postgresText,
 		prepares: true,
 		shared:   true,

@@ -11,6 +11,8 @@ import (
 
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"latchkey/internal/lockfile"
 )
 
 // readers is how many transactions may read at once. SQLite's log lets them go
@@ -28,6 +30,9 @@ func sqliteEngine() engine {
 			doc, err := json.Marshal(ids)
 			return string(doc), err
 		},
+		groups: `SELECT json_group_array(json_array(g.id, g.display_name) ORDER BY g.id)
+			FROM directory_member m JOIN directory_group g ON g.id = m.grp WHERE m.member = person.id AND g.org = person.org`,
+		alone: true,
 		text:  func(s string) string { return s },
 		begin: func(ctx context.Context, db *sql.DB, _ turn) (*sql.Tx, error) { return db.BeginTx(ctx, nil) },
 		tries: 1,
@@ -61,14 +66,19 @@ var pragmas = []struct{ name, set, want string }{
 	{"cache_size", "-65536", "-65536"}, // KiB
 }
 
-// Open opens or makes the SQLite database in the file at path and brings its schema up to date.
-// Close it after the Service that uses it.
+// Open opens or makes the SQLite database in the file at path and brings its
+// schema up to date. It keeps other processes of ours out of it, by the lock of
+// the file at path with ".lock" behind it: lockfile.ErrInUse. Close it after the
+// Service that uses it.
 func Open(ctx context.Context, path string) (*DB, error) {
-	db := &DB{engine: sqliteEngine()}
+	db := &DB{engine: sqliteEngine(), bearers: &bearers{}}
 	fail := func(err error) (*DB, error) {
 		return nil, errors.Join(fmt.Errorf("store: %s: %w", path, err), db.Close())
 	}
 	var err error
+	if db.unlock, err = lockfile.Take(path + ".lock"); err != nil {
+		return fail(err)
+	}
 	if db.write, err = openKeeping(dsn(path, false)); err != nil {
 		return fail(err)
 	}

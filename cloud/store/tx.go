@@ -96,6 +96,7 @@ func (t *tx) Orgs() ([]cloud.Org, error) {
 }
 
 func (t *tx) PutOrg(o cloud.Org) error {
+	t.bearers = true
 	return t.do(`INSERT INTO org (`+orgColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 		ON CONFLICT (id) DO UPDATE SET name = excluded.name, profile = excluded.profile, scim_enabled = excluded.scim_enabled,
 		card_removal = excluded.card_removal, sentinels = excluded.sentinels, config = excluded.config`,
@@ -111,8 +112,13 @@ func scanToken(s scanner) (k cloud.Token, err error) {
 	return k, err
 }
 
-func (t *tx) TokenByHash(hash [32]byte) (cloud.Token, error) {
-	return one(t, scanToken, `SELECT `+tokenColumns+` FROM token WHERE hash = $1`, hash[:])
+func (t *tx) bearer(hash [32]byte) (cloud.Bearer, error) {
+	return one(t, func(s scanner) (b cloud.Bearer, err error) {
+		var expires int64
+		err = s.Scan(&b.Token, &expires, &b.Org, &b.Profile, &b.SCIMEnabled)
+		b.Expires = moment(expires)
+		return b, err
+	}, `SELECT t.id, t.expires, o.id, o.profile, o.scim_enabled FROM token t JOIN org o ON o.id = t.org WHERE t.hash = $1`, hash[:])
 }
 
 func (t *tx) Token(org, id string) (cloud.Token, error) {
@@ -124,11 +130,13 @@ func (t *tx) Tokens(org string) ([]cloud.Token, error) {
 }
 
 func (t *tx) PutToken(k cloud.Token, hash [32]byte) error {
+	t.bearers = true
 	return t.do(`INSERT INTO token (`+tokenColumns+`, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 		k.ID, k.Org, k.Label, millis(k.Created), millis(k.Expires), millis(k.LastUsed), k.LastClient, hash[:])
 }
 
 func (t *tx) ExpireToken(org, id string, at time.Time) error {
+	t.bearers = true
 	return t.must(`UPDATE token SET expires = $1 WHERE org = $2 AND id = $3`, millis(at), org, id)
 }
 
@@ -138,6 +146,7 @@ func (t *tx) TouchToken(org, id string, use cloud.TokenUse) error {
 }
 
 func (t *tx) DeleteToken(org, id string) error {
+	t.bearers = true
 	return t.must(`DELETE FROM token WHERE org = $1 AND id = $2`, org, id)
 }
 
@@ -383,7 +392,9 @@ func found[T any](t *tx, scan func(scanner) (T, error), columns, table string, f
 			count = 1 << 30
 		}
 		args = append(args, count, start)
-		query += fmt.Sprintf(` LIMIT $%d OFFSET $%d`, len(args)-1, len(args))
+		// A bare $n after LIMIT would make SQLite plan the statement anew for each
+		// number: that takes longer than to carry it out.
+		query += fmt.Sprintf(` LIMIT $%d + 0 OFFSET $%d + 0`, len(args)-1, len(args))
 	}
 	return all(t, scan, query, args...)
 }
@@ -398,6 +409,24 @@ func (t *tx) counted(table string, f cloud.Find, terms map[string]string) (int, 
 
 func (t *tx) FindPeople(f cloud.Find, start, count int) ([]cloud.PersonRow, error) {
 	return found(t, scanPerson, personSelect, "person", f, personTerms, start, count)
+}
+
+func (t *tx) FindUsers(f cloud.Find, start, count int) ([]cloud.User, error) {
+	return found(t, func(s scanner) (u cloud.User, err error) {
+		var groups string
+		var created, modified int64
+		err = s.Scan(&u.ID, &u.Doc, &created, &modified, &u.Version, &groups)
+		u.Created, u.Modified = moment(created), moment(modified)
+		if err != nil || groups == "[]" {
+			return u, err
+		}
+		var pairs [][2]string
+		err = json.Unmarshal([]byte(groups), &pairs)
+		for _, p := range pairs {
+			u.Groups = append(u.Groups, cloud.Member{Value: p[0], Display: p[1]})
+		}
+		return u, err
+	}, `id, doc, created, modified, version, (`+t.engine.groups+`)`, "person", f, personTerms, start, count)
 }
 
 func (t *tx) CountPeople(f cloud.Find) (int, error) { return t.counted("person", f, personTerms) }

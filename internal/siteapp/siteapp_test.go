@@ -389,7 +389,7 @@ func TestSecondAgentIsRefused(t *testing.T) {
 	if code := Main(t.Context(), []string{"run", "--config", second.file}, io.Discard, &errs); code != program.Failed {
 		t.Errorf("a second agent ended with %d, want %d", code, program.Failed)
 	}
-	if want := fmt.Sprintf("state_dir %s: another agent works with it (process %d)", g.dir, os.Getpid()); !strings.Contains(errs.String(), want) {
+	if want := fmt.Sprintf("state_dir %s: another program works with it (process %d)", g.dir, os.Getpid()); !strings.Contains(errs.String(), want) {
 		t.Errorf("it said %q, want %q", errs.String(), want)
 	}
 	if code, log := stop(); code != program.OK {

@@ -1,6 +1,6 @@
 //go:build unix
 
-package siteapp
+package lockfile
 
 import (
 	"errors"
@@ -17,7 +17,7 @@ func lock(f *os.File) error {
 		case errors.Is(err, unix.EINTR):
 			continue
 		case errors.Is(err, unix.EWOULDBLOCK):
-			return errInUse
+			return ErrInUse
 		}
 		return err
 	}
