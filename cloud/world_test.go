@@ -10,13 +10,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"latchkey/access"
 	"latchkey/cloud"
 	"latchkey/cloud/store"
+	"latchkey/cloud/store/sqlitetest"
 	"latchkey/delta"
 )
 
@@ -50,21 +50,13 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// template is the file of a furnished world, made once: making the schema
-// takes longer than most tests.
-var template = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "cloud")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	w := &world{failer: broken{}, ctx: context.Background()}
-	path := filepath.Join(dir, "cloud.db")
+// template is a furnished world.
+var template = sqlitetest.Template{Prepare: func(ctx context.Context, path string) error {
+	w := &world{failer: broken{}, ctx: ctx}
 	w.open(path)
 	w.furnish()
-	w.ok(w.db.Close())
-	return os.ReadFile(path)
-})
+	return w.db.Close()
+}}
 
 // broken fails where there is no test to fail.
 type broken struct{}
@@ -76,7 +68,7 @@ func (broken) Errorf(format string, args ...any) { panic(fmt.Sprintf(format, arg
 // copyOf opens a copy of a furnished world in dir; the caller closes its db.
 func copyOf(f failer, ctx context.Context, dir string) *world {
 	f.Helper()
-	file, err := template()
+	file, err := template.File()
 	w := &world{failer: f, ctx: ctx, caller: cloud.Caller{Org: "acme"}}
 	w.clock = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC) // after all that the template has
 	w.ok(err)

@@ -7,15 +7,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"latchkey/cloud"
 	"latchkey/cloud/admin"
 	"latchkey/cloud/store"
+	"latchkey/cloud/store/sqlitetest"
 )
 
 const (
@@ -34,36 +32,18 @@ type world struct {
 	failed error // of reading the tokens
 }
 
-// emptyCloud is the file of a cloud in which nothing happened: making the
-// schema takes longer than most tests.
-var emptyCloud = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "admin")
+// emptyCloud is a cloud in which nothing happened.
+var emptyCloud = sqlitetest.Template{Prepare: func(ctx context.Context, path string) error {
+	db, err := store.Open(ctx, path)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "cloud.db")
-	db, err := store.Open(context.Background(), path)
-	if err != nil {
-		return nil, err
-	}
-	if err := db.Close(); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(path)
-})
+	return db.Close()
+}}
 
 func newWorld(tb testing.TB) *world {
 	tb.Helper()
-	file, err := emptyCloud()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	path := filepath.Join(tb.TempDir(), "cloud.db")
-	if err := os.WriteFile(path, file, 0o600); err != nil {
-		tb.Fatal(err)
-	}
-	db, err := store.Open(tb.Context(), path)
+	db, err := store.Open(tb.Context(), emptyCloud.Copy(tb))
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -42,6 +42,7 @@ var may = map[string]string{
 	"cloud/scim":                  "cloud cloud/throttle access wiegand delta",
 	"cloud/store":                 "cloud access wiegand delta internal/lockfile",
 	"cloud/store/pgtest":          "",
+	"cloud/store/sqlitetest":      "",
 	"cloud/admin":                 "cloud access wiegand delta",
 	"cloud/admin/pages":           "cloud cloud/admin/signin cloud/okta access wiegand delta",
 	"cloud/seal":                  "",
