@@ -195,6 +195,10 @@ func TestNamedAdministrators(t *testing.T) {
 	w.isIn(bob)
 	w.administrator("bob@acme.test", cloud.PageOwner)
 	w.isOut("with another role", bob)
+	viewer := w.mustSignIn("bob@acme.test", cloud.PageOwner)
+	w.administrator("bob@acme.test", cloud.PageViewer)
+	w.administrator("bob@acme.test", cloud.PageOwner)
+	w.isOut("with the role it had before", viewer)
 	bob = w.mustSignIn("bob@acme.test", cloud.PageOwner)
 	w.ok(w.svc.DeleteAdministrator(w.ctx, admin, "acme", "ann@acme.test"))
 	w.isOut("removed", ann)
@@ -202,6 +206,12 @@ func TestNamedAdministrators(t *testing.T) {
 	if _, _, err := w.signIn("ann@acme.test"); !errors.Is(err, cloud.ErrNotAdministrator) {
 		t.Errorf("removed: %v, want ErrNotAdministrator", err)
 	}
+	// Whatever writes the row: what somebody may do is read anew.
+	w.ok(w.db.Update(w.ctx, func(tx cloud.Tx) error {
+		return tx.PutAdministrator("acme", cloud.Administrator{Email: "bob@acme.test", Role: cloud.PageViewer, By: admin})
+	}))
+	w.isOut("with another role in the database", bob)
+	w.administrator("bob@acme.test", cloud.PageOwner)
 	if got := w.audited("sign in")[0]; got != "ann@acme.test: "+cloud.ErrNotAdministrator.Error() {
 		t.Errorf("audit trail %q", got)
 	}

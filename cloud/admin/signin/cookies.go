@@ -80,10 +80,11 @@ func (s *Service) flow(r *http.Request) (f flow, ok bool) {
 }
 
 // localPath is where somebody goes once they are signed in: a path of the
-// admin's pages, and Root where to is none.
+// admin's pages, and Root where to is none. Of to only the path and the query
+// are used, so it never leads to another host.
 func localPath(to string) string {
 	u, err := url.Parse(to)
-	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || u.Opaque != "" || len(to) > 1024 || strings.ContainsFunc(to, func(r rune) bool { return r <= ' ' || r == '\\' || r == 0x7f }) {
+	if err != nil || len(to) > 1024 || strings.ContainsFunc(to, func(r rune) bool { return r <= ' ' || r == '\\' || r == 0x7f }) {
 		return Root
 	}
 	clean := path.Clean(u.Path)

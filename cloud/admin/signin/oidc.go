@@ -71,6 +71,7 @@ func (s *Service) callback(w http.ResponseWriter, r *http.Request) error {
 	if !ok || subtle.ConstantTimeCompare([]byte(query.Get("state")), []byte(f.State)) != 1 {
 		return &problem{status: http.StatusBadRequest, text: "This sign-in was not begun in this browser, or more than ten minutes ago. Start again."}
 	}
+	r.SetPathValue("org", f.Org) // for the page that says why not
 	account, err := s.vouched(r.Context(), f, query)
 	if err == nil {
 		var secret string

@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +17,7 @@ import (
 	"latchkey/cloud/admin/signin"
 	"latchkey/cloud/admin/signin/oidctest"
 	"latchkey/cloud/store"
+	"latchkey/cloud/store/sqlitetest"
 )
 
 const (
@@ -42,35 +41,22 @@ type world struct {
 	clock time.Time
 }
 
-// emptyCloud is the file of a cloud in which nothing happened: making the
-// schema takes longer than most tests.
-var emptyCloud = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "signin")
+// emptyCloud is a cloud in which nothing happened.
+var emptyCloud = sqlitetest.Template{Prepare: func(ctx context.Context, path string) error {
+	db, err := store.Open(ctx, path)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "cloud.db")
-	db, err := store.Open(context.Background(), path)
-	if err != nil {
-		return nil, err
-	}
-	if err := db.Close(); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(path)
-})
+	return db.Close()
+}}
 
 func newWorld(t *testing.T) *world { return newWorldAt(t, public, issuer) }
 
 func newWorldAt(t *testing.T, public, issuer string) *world {
 	t.Helper()
 	w := &world{T: t, log: &bytes.Buffer{}, clock: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)}
-	file, err := emptyCloud()
-	w.ok(err)
-	path := filepath.Join(t.TempDir(), "cloud.db")
-	w.ok(os.WriteFile(path, file, 0o600))
-	w.db, err = store.Open(t.Context(), path)
+	var err error
+	w.db, err = store.Open(t.Context(), emptyCloud.Copy(t))
 	w.ok(err)
 	t.Cleanup(func() { w.db.Close() })
 	w.cloud, err = cloud.NewService(w.db, cloud.Options{Now: w.now})
