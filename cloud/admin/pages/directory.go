@@ -64,7 +64,7 @@ func profiles(p cloud.Profile) []choice {
 func removals(value string) []choice {
 	return chosen(value,
 		choice{Value: cloud.RemovalKeep, Name: "Keep the card", Text: "It goes on opening doors until somebody deletes it here by hand."},
-		choice{Value: cloud.RemovalRevoke, Name: "Delete the card", Text: "It stops at every door at once. Entra ID cannot send an empty number: map one of the words below there."})
+		choice{Value: cloud.RemovalRevoke, Name: "Delete the card", Text: "It stops at every door at once; where very many numbers vanish together, that waits until somebody confirms it. Entra ID cannot send an empty number: map one of the words below there."})
 }
 
 // connection shows the page as it is stored.
