@@ -3,7 +3,6 @@ package pages
 import (
 	"encoding/json"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -104,7 +103,7 @@ func auditChanges(changes map[string]cloud.Change) []auditChange {
 			}
 		}
 		for _, key := range slices.Sorted(maps.Keys(keys)) {
-			if b, a := valueText(was[key]), valueText(is[key]); b != a && !reflect.DeepEqual(was[key], is[key]) {
+			if b, a := valueText(was[key]), valueText(is[key]); b != a {
 				all = append(all, auditChange{fieldName(field) + ": " + strings.ReplaceAll(key, "_", " "), b, a})
 			}
 		}

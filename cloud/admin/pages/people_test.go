@@ -210,14 +210,14 @@ func TestCards(t *testing.T) {
 	w.goes(w.post(card+"/status", "status", "suspended"), at+"?did=card-suspended")
 	w.wants(w.get(at), 200, "Suspended", "Reactivate")
 	w.goes(w.post(card+"/status", "status", "active"), at+"?did=card-active")
-	w.goes(w.post(card+"/delete"), at+"?did=card-deleted")
-	w.wants(w.get(at), 200, "They have no card.")
 
 	ann := w.user("Ann", "", "55")
 	other := at + "/cards/" + w.person(ann).Cards[0].ID // not Vera's
 	for _, a := range []answer{w.get(other), w.post(other), w.post(other + "/status"), w.post(other + "/delete")} {
 		w.wants(a, 404)
 	}
+	w.goes(w.post(card+"/delete"), at+"?did=card-deleted")
+	w.wants(w.get(at), 200, "They have no card.")
 	w.wants(w.post(at+"/cards", "number", "55"), 422, "Number is taken.")
 }
 
