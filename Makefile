@@ -13,7 +13,7 @@ demo-check: ## show step by step that the demonstration does its work
 	@$(GO) build -o $(BIN)/latchkey-demo ./cmd/latchkey-demo
 	@$(BIN)/latchkey-demo check
 
-scim-vectors: ## play the recorded directory sequences against a demonstration
+scim-vectors: ## play the recorded directory sequences against a demonstration, and see their effects at its doors
 	@$(GO) build -o $(BIN)/latchkey-demo ./cmd/latchkey-demo
 	@scripts/scim-vectors $(BIN)/latchkey-demo
 

@@ -37,6 +37,8 @@ const (
 type checkCmd struct {
 	Dir  string `help:"Where data and logs go, and stay; empty is a folder that goes when all is well." placeholder:"DIR"`
 	Okta bool   `help:"Show only what follows from a suspension at Okta."`
+
+	Effects bool `help:"Show only what the recorded directory sequences do at the doors."`
 }
 
 func (c *checkCmd) Run(e *program.Env) (err error) {
@@ -57,8 +59,11 @@ func (c *checkCmd) Run(e *program.Env) (err error) {
 		return err
 	}
 	steps := k.run
-	if c.Okta {
+	switch {
+	case c.Okta:
 		steps = k.okta
+	case c.Effects:
+		steps = k.recordedEffects
 	}
 	err = errors.Join(steps(), stop())
 	if err != nil {

@@ -26,6 +26,7 @@ type sequence struct {
 		Body         json.RawMessage   `json:"body"`
 		ExpectStatus json.RawMessage   `json:"expectStatus"` // a number or a list of them
 		Save         map[string]string `json:"save"`
+		Effect       string            `json:"effect"` // what the doors should do then, in words
 	} `json:"steps"`
 }
 
