@@ -49,15 +49,23 @@ type ruleLine struct {
 }
 
 func rules(c *call) (answer, error) {
-	f, err := c.frame("")
+	list, _, err := c.ruleList()
 	if err != nil {
 		return nil, err
 	}
-	words, err := c.words()
-	if err != nil {
-		return nil, err
+	return list.page("rules", list), nil
+}
+
+// ruleList is that of the property that the address names, as it is saved.
+func (c *call) ruleList() (list ruleList, words factWords, err error) {
+	if list.propertyFrame, err = c.frame(""); err != nil {
+		return list, words, err
 	}
-	return f.page("rules", ruleList{propertyFrame: f, Rules: words.lines(words.Rules), Groups: len(words.Groups)}), nil
+	if words, err = c.words(); err != nil {
+		return list, words, err
+	}
+	list.Rules, list.Groups = words.lines(words.Rules), len(words.Groups)
+	return list, words, nil
 }
 
 // words are those of the property that the address names.
@@ -114,23 +122,18 @@ func switchRule(c *call, on bool) (answer, error) {
 // saving it. The form has the order that is on the page, which dragging changed,
 // and perhaps one more step: "up ID" or "down ID".
 func orderRules(c *call) (answer, error) {
-	f, err := c.frame("")
-	if err != nil {
-		return nil, err
-	}
-	words, err := c.words()
+	list, words, err := c.ruleList()
 	if err != nil {
 		return nil, err
 	}
 	ids := c.texts("ids")
 	step, id, _ := strings.Cut(c.text("move"), " ")
 	move(ids, step, id)
-	list := ruleList{propertyFrame: f, Rules: words.lines(words.Rules), Groups: len(words.Groups)}
-	p := cloud.Proposal{Op: cloud.OpOrderRules, Site: f.Property.ID, IDs: ids}
 	if !slices.EqualFunc(ids, words.Rules, func(id string, r cloud.Rule) bool { return id == r.ID }) {
-		r, err := c.reviewOf(p, f, &words, "")
+		p := cloud.Proposal{Op: cloud.OpOrderRules, Site: list.Property.ID, IDs: ids}
+		r, err := c.reviewOf(p, list.propertyFrame, &words, "")
 		if _, ok := errors.AsType[*cloud.Invalid](err); ok {
-			stale := f.page("rules", list)
+			stale := list.page("rules", list)
 			stale.problem = "The rules have changed since they were shown to you. Here they are as of now."
 			return stale, nil
 		}
@@ -143,7 +146,7 @@ func orderRules(c *call) (answer, error) {
 		list.Rules = words.lines(ordered)
 	}
 	list.moved(step, id)
-	return f.page("rules", list), nil
+	return list.page("rules", list), nil
 }
 
 // move swaps id with the one before it or behind it.

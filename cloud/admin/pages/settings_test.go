@@ -33,6 +33,7 @@ func TestSettings(t *testing.T) {
 	if containsAny(a.body, "percent of all openings", "Agent’s key") {
 		t.Errorf("more is shown to change than the name:\n%s", a.body)
 	}
+	w.wants(w.post(at, "name", "North <1>", "pilot", "Pilots", "percent", "10", "openings", "20"), 200, "10 percent of all openings, or 20 where that is more")
 	w.wants(w.get("properties/north"), 200, "the rules are only for people in “Pilots”")
 
 	for _, tt := range [][2]string{{"percent", "many"}, {"percent", "101"}, {"openings", "-1"}, {"key", "no key"}} {
