@@ -164,8 +164,12 @@ func (w *work) foresee(f *Forecast) error {
 			w.people[id] = true
 		}
 	}
-	if err := w.addHeld(); err != nil {
+	held, err := w.heldPins()
+	if err != nil {
 		return err
+	}
+	for _, pin := range held {
+		w.people[pin.Person] = true
 	}
 	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(w.people)), batch) {
 		people, err := w.load(chunk)
@@ -190,24 +194,6 @@ func (w *work) foresee(f *Forecast) error {
 			if err := foreseePerson(f, views, id, people[id], have[id]); err != nil {
 				return err
 			}
-		}
-	}
-	return nil
-}
-
-// addHeld adds to the people who are looked at those of whom something is held.
-func (w *work) addHeld() error {
-	open, err := w.tx.Holds(w.org.ID, true)
-	if err != nil {
-		return err
-	}
-	for _, h := range open {
-		pins, err := w.tx.HoldPins(h.ID, "", -1)
-		if err != nil {
-			return err
-		}
-		for _, pin := range pins {
-			w.people[pin.Person] = true
 		}
 	}
 	return nil

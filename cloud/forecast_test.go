@@ -3,7 +3,6 @@ package cloud_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -85,13 +84,8 @@ func TestForecastCountsTheHeld(t *testing.T) {
 func TestForecastIsWhatHappens(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		dir, err := os.MkdirTemp("", "cloud")
-		if err != nil {
-			t.Fatalf("%v", err)
-		}
-		defer os.RemoveAll(dir)
-		w := copyOf(t, context.Background(), dir)
-		defer w.db.Close()
+		w, done := shortWorld(t)
+		defer done()
 		w.revoking()
 		for _, site := range []string{"north", "south"} { // what is held is another matter
 			_, err := w.svc.PutProperty(w.ctx, admin, "acme", cloud.Property{ID: site, Guard: &cloud.Guard{Percent: 100, Openings: 1000}})

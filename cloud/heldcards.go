@@ -84,31 +84,41 @@ func (w *work) keepHeld() error {
 	if w.org.CardRemoval != RemovalKeep {
 		return nil
 	}
-	open, err := w.tx.Holds(w.org.ID, true)
+	pins, err := w.heldPins()
 	if err != nil {
 		return err
+	}
+	for _, pin := range pins {
+		row, err := w.tx.Person(w.org.ID, pin.Person)
+		if err != nil {
+			return err
+		}
+		if row.CardState != CardHeld || strings.TrimSpace(row.CardNumber) != "" {
+			continue
+		}
+		row.CardState, row.CardText = CardKept, textKept
+		w.people[row.ID] = true
+		if err := w.tx.PutPerson(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// heldPins is all that is held at every property.
+func (w *work) heldPins() (all []Pin, err error) {
+	open, err := w.tx.Holds(w.org.ID, true)
+	if err != nil {
+		return nil, err
 	}
 	for _, h := range open {
 		pins, err := w.tx.HoldPins(h.ID, "", -1)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		for _, pin := range pins {
-			row, err := w.tx.Person(w.org.ID, pin.Person)
-			if err != nil {
-				return err
-			}
-			if row.CardState != CardHeld || strings.TrimSpace(row.CardNumber) != "" {
-				continue
-			}
-			row.CardState, row.CardText = CardKept, textKept
-			w.people[row.ID] = true
-			if err := w.tx.PutPerson(row); err != nil {
-				return err
-			}
-		}
+		all = append(all, pins...)
 	}
-	return nil
+	return all, nil
 }
 
 // heldBy is whose held card c is.

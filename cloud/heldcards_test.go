@@ -40,11 +40,11 @@ func (w *world) onlyHold() cloud.Hold {
 func (w *world) cardOf(id string) string {
 	w.Helper()
 	p := w.person(id)
-	out := p.CardState
+	parts := []string{p.CardState}
 	for _, c := range p.Cards {
-		out += " " + c.Masked
+		parts = append(parts, c.Masked)
 	}
-	return strings.TrimSpace(out)
+	return strings.TrimSpace(strings.Join(parts, " "))
 }
 
 // TestVanishedCardNumbersAreHeld: an attribute that is not mapped any more takes
@@ -388,19 +388,28 @@ func TestHeldPreviewIsWhatHappens(t *testing.T) {
 	})
 }
 
-// takeInOrder takes from people what takes says, in order, confirms what is held
-// and returns what everyone has then.
-func takeInOrder(t *rapid.T, takes []string, order []int) string {
+// shortWorld is a world that is gone once done was called.
+func shortWorld(t *rapid.T) (w *world, done func()) {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "cloud")
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	defer os.RemoveAll(dir)
-	w := copyOf(t, t.Context(), dir)
-	defer w.db.Close()
+	w = copyOf(t, t.Context(), dir)
+	return w, func() {
+		w.db.Close()
+		os.RemoveAll(dir)
+	}
+}
+
+// takeInOrder takes from people what takes says, in order, confirms what is held
+// and returns what everyone has then.
+func takeInOrder(t *rapid.T, takes []string, order []int) string {
+	w, done := shortWorld(t)
+	defer done()
 	w.revoking()
 	group, _, ids := w.crowd(len(takes))
-	_, err = w.svc.PutProperty(w.ctx, admin, "acme", cloud.Property{ID: "north", Guard: &cloud.Guard{Percent: 0, Openings: rapid.IntRange(0, 9).Draw(t, "limit")}})
+	_, err := w.svc.PutProperty(w.ctx, admin, "acme", cloud.Property{ID: "north", Guard: &cloud.Guard{Percent: 0, Openings: rapid.IntRange(0, 9).Draw(t, "limit")}})
 	w.ok(err)
 	leave := func(id string) {
 		_, err := w.svc.UpdateGroup(w.ctx, w.caller, group.ID, "", func(e *cloud.GroupEdit) error { return e.Remove(id) })
