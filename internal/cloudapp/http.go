@@ -68,7 +68,7 @@ func newHandler(c handlerConfig) (http.Handler, error) {
 	directory := m.observed(scim.NewHandler(c.service, scim.Options{Log: c.log, Observe: c.service.Observe}))
 	mux := http.NewServeMux()
 	mux.Handle("/admin"+admin.Prefix+"/", http.StripPrefix("/admin", adm))
-	mux.Handle(pages.Root, c.signIn.Protect(app))
+	mux.Handle(pages.Root, app)
 	entrance := c.signIn.Handler()
 	for _, path := range []string{"sign-in", "sign-in/", "sign-out"} {
 		mux.Handle(signin.Root+path, entrance)

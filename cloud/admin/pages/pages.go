@@ -10,7 +10,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"strings"
 
 	"latchkey/cloud"
 	"latchkey/cloud/admin/signin"
@@ -19,10 +18,13 @@ import (
 // Root is where all pages stand. The admin API stands below it, too.
 const Root = "/admin/"
 
-// A SignIn says who is there.
+// A SignIn says who is there, and keeps others out.
 type SignIn interface {
 	// Visitor is who sent r: signin.ErrSignedOut where nobody is signed in.
 	Visitor(r *http.Request) (signin.Visitor, error)
+	// Protect stands in front of the pages, so that no browser is used against
+	// whoever is signed in.
+	Protect(next http.Handler) http.Handler
 }
 
 // Options say what else Handler needs.
@@ -50,7 +52,7 @@ func Handler(c *cloud.Service, o Options) (http.Handler, error) {
 	}
 	s := &server{cloud: c, signIn: o.SignIn, tenantURL: o.TenantURL, okta: o.Okta, accounts: o.Accounts, log: o.Log, templates: templates, mux: http.NewServeMux()}
 	s.routes()
-	return Guarded(s), nil
+	return o.SignIn.Protect(s), nil
 }
 
 type server struct {
@@ -66,7 +68,11 @@ type server struct {
 
 // routes is the whole app in one place.
 func (s *server) routes() {
-	s.mux.Handle("GET "+Root+"static/", http.StripPrefix(Root, http.FileServerFS(static)))
+	files := http.StripPrefix(Root, http.FileServerFS(static))
+	s.mux.HandleFunc("GET "+Root+"static/", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=300")
+		files.ServeHTTP(w, r)
+	})
 	s.homeRoutes()
 	s.directoryRoutes()
 	s.administratorRoutes()
@@ -88,24 +94,4 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.mux.ServeHTTP(w, r)
-}
-
-// Guarded keeps a browser from being used against whoever is signed in: no
-// other page can post to next or frame it, and nothing that it serves can load
-// or run anything from elsewhere.
-func Guarded(next http.Handler) http.Handler {
-	protection := http.NewCrossOriginProtection()
-	guarded := protection.Handler(next)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "same-origin")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		h.Set("Cache-Control", "no-store")
-		if strings.HasPrefix(r.URL.Path, Root+"static/") {
-			h.Set("Cache-Control", "max-age=300")
-		}
-		guarded.ServeHTTP(w, r)
-	})
 }

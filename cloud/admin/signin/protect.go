@@ -9,11 +9,26 @@ import (
 // nothing else; nobody may frame them.
 const contentPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
-// Protect stands in front of everything that browsers are shown. It answers for
-// the public URL's host alone, so that a name that somebody points here gets
-// nothing; refuses what other pages' forms and scripts send; and sets the
-// headers that hold a browser to what the pages are. next may set others.
+// Protect stands in front of everything that browsers are shown. Beside what
+// Guard does it answers for the public URL's host alone, so that a name that
+// somebody points here gets nothing.
 func (s *Service) Protect(next http.Handler) http.Handler {
+	return Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.secure() {
+			w.Header().Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		if !s.ours(r.Host) {
+			s.elsewhere(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	}))
+}
+
+// Guard keeps a browser from being used against whoever is signed in: it
+// refuses what other pages' forms and scripts send, and sets the headers that
+// hold a browser to what the pages are. next may set others.
+func Guard(next http.Handler) http.Handler {
 	guarded := http.NewCrossOriginProtection().Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -22,13 +37,6 @@ func (s *Service) Protect(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
-		if s.secure() {
-			h.Set("Strict-Transport-Security", "max-age=31536000")
-		}
-		if !s.ours(r.Host) {
-			s.elsewhere(w, r)
-			return
-		}
 		guarded.ServeHTTP(w, r)
 	})
 }
