@@ -28,13 +28,17 @@ type DirectoryCall struct {
 // writes it: who called, what was read, which attributes came. It may be used
 // by any number of goroutines; its zero value is empty.
 type journal struct {
-	mu   sync.Mutex
-	orgs map[string]*pages
-	lost uint64 // audit entries of refusals that could not be stored
+	disk sync.Mutex // held while drafts change on the disk; taken before mu
+
+	mu     sync.Mutex
+	orgs   map[string]*pages
+	drafts map[string]time.Time // organisations with a draft on the disk, and when their last call was
+	lost   uint64               // audit entries of refusals that could not be stored
 }
 
 // pages are what a journal has of one organisation.
 type pages struct {
+	fresh    bool // since the last draft
 	since    time.Time
 	sync     SyncState
 	tokens   map[string]TokenUse
@@ -73,6 +77,10 @@ func (j *journal) of(org string, now time.Time, f func(*pages)) {
 	if j.orgs[org] == nil {
 		j.orgs[org] = newPages(now)
 	}
+	if _, ok := j.drafts[org]; ok {
+		j.drafts[org] = now
+	}
+	j.orgs[org].fresh = true
 	f(j.orgs[org])
 }
 
@@ -91,6 +99,7 @@ func (s *Service) Observe(c DirectoryCall) {
 	if c.Caller.Org == "" {
 		return // nobody knows whose it was
 	}
+	s.begin(context.Background(), c.Caller.Org) // it has been, unless the call took very long
 	now := stamp(s.now())
 	s.journal.of(c.Caller.Org, now, func(p *pages) {
 		p.sync.add(c, now)
@@ -117,30 +126,97 @@ func (j *journal) received(w *work) {
 	})
 }
 
-// Flush writes what was taken down since the last time. What could not be
-// stored is kept for the next time.
-func (s *Service) Flush(ctx context.Context) error {
-	s.journal.mu.Lock()
-	orgs, lost := s.journal.orgs, s.journal.lost
-	s.journal.orgs, s.journal.lost = nil, 0
-	s.journal.mu.Unlock()
+// Flush writes what was taken down since the last time into the audit trail.
+// What could not be stored is kept for the next time.
+func (s *Service) Flush(ctx context.Context) error { return s.flush(ctx, false) }
+
+// flush is Flush. With last, no draft stays.
+func (s *Service) flush(ctx context.Context, last bool) error {
+	j := &s.journal
+	j.disk.Lock()
+	defer j.disk.Unlock()
+	now := stamp(s.now())
+	orgs, over, lost := j.take(now, last)
+	names := slices.Sorted(maps.Keys(over))
+	for org := range orgs {
+		if _, ends := over[org]; !ends {
+			names = append(names, org)
+		}
+	}
+	slices.Sort(names)
 	var failed error
-	for _, org := range slices.Sorted(maps.Keys(orgs)) {
-		p := orgs[org]
-		err := s.store.Update(ctx, func(tx Tx) error { return s.keep(tx, org, p, lost) })
+	for some := range slices.Chunk(names, 100) {
+		err := s.store.Update(ctx, func(tx Tx) error {
+			for _, org := range some {
+				_, ends := over[org]
+				if err := s.flushOrg(tx, org, orgs[org], ends, now); err != nil {
+					return err
+				}
+			}
+			return s.keepLost(tx, some[0], lost, now)
+		})
+		j.wrote(some, orgs, over, now, err)
 		if err != nil {
 			failed = err
-			s.journal.of(org, p.since, func(later *pages) { later.merge(p) })
 			continue
 		}
 		lost = 0
 	}
-	if lost > 0 {
-		s.journal.mu.Lock()
-		s.journal.lost += lost
-		s.journal.mu.Unlock()
-	}
+	j.mu.Lock()
+	j.lost += lost
+	j.mu.Unlock()
 	return failed
+}
+
+// take gives what was taken down, the drafts that end, with when their last call
+// was, and what was lost. From now on a call of an organisation whose draft ends
+// makes a new one.
+func (j *journal) take(now time.Time, last bool) (orgs map[string]*pages, over map[string]time.Time, lost uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	orgs, lost, over = j.orgs, j.lost, map[string]time.Time{}
+	j.orgs, j.lost = nil, 0
+	for org, at := range j.drafts {
+		if last || orgs[org] == nil && now.Sub(at) >= draftIdle {
+			over[org] = at
+			delete(j.drafts, org)
+		}
+	}
+	return orgs, over, lost
+}
+
+// wrote puts in order what was taken, once it is on the disk, or is not.
+func (j *journal) wrote(some []string, orgs map[string]*pages, over map[string]time.Time, now time.Time, err error) {
+	for _, org := range some {
+		p := orgs[org]
+		if err != nil && p != nil {
+			j.of(org, p.since, func(later *pages) { later.merge(p) })
+		}
+		j.mu.Lock()
+		at, ends := over[org]
+		switch {
+		case err != nil && ends:
+			j.setDraft(org, at)
+		case err == nil && !ends:
+			j.setDraft(org, now)
+		}
+		j.mu.Unlock()
+	}
+}
+
+// flushOrg writes the pages of one organisation, if there are any, and an empty
+// draft unless it ends.
+func (s *Service) flushOrg(tx Tx, org string, p *pages, ends bool, now time.Time) error {
+	if p != nil {
+		if err := s.keep(tx, org, p); err != nil {
+			return err
+		}
+	}
+	if !ends {
+		return tx.PutDraft(Draft{Process: s.process, Org: org, At: now})
+	}
+	_, err := tx.DeleteDraft(s.process, org, time.Time{})
+	return err
 }
 
 // Unwritten is how many audit entries could not be stored and are to be counted
@@ -170,7 +246,7 @@ func (p *pages) merge(earlier *pages) {
 }
 
 // keep writes the pages of one organisation.
-func (s *Service) keep(tx Tx, org string, p *pages, lost uint64) error {
+func (s *Service) keep(tx Tx, org string, p *pages) error {
 	now := stamp(s.now())
 	if err := keepSync(tx, org, p.sync); err != nil {
 		return err
@@ -198,6 +274,11 @@ func (s *Service) keep(tx Tx, org string, p *pages, lost uint64) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// keepLost says in the trail of org how many entries were lost.
+func (s *Service) keepLost(tx Tx, org string, lost uint64, now time.Time) error {
 	if lost == 0 {
 		return nil
 	}

@@ -33,6 +33,7 @@ func (c Caller) actor() Actor {
 // switched off or deleted meanwhile changes nothing any more (REQUIREMENTS D1).
 func (s *Service) directory(ctx context.Context, c Caller, a act, f func(*work) error) error {
 	a.by = c.actor()
+	s.begin(ctx, c.Org)
 	return s.update(ctx, c.Org, a, func(w *work) error {
 		w.guarded = guardDirectory
 		if c.Token == "" { // not SCIM: the cloud itself reads a directory
@@ -149,6 +150,7 @@ func (s *Service) Authenticate(ctx context.Context, bearer string) (Caller, erro
 	case !b.SCIMEnabled:
 		return Caller{}, ErrSCIMDisabled
 	}
+	s.begin(ctx, b.Org)
 	return Caller{Org: b.Org, Token: b.Token, Profile: b.Profile}, nil
 }
 

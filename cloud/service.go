@@ -24,6 +24,7 @@ type Service struct {
 	work    chan struct{} // gains wait
 	grown   chan struct{} // a log grew; for other processes
 	leases  *Leases       // nil where there are no others
+	process string        // names this process among those of the store
 
 	ids     idSource
 	journal journal
@@ -54,7 +55,7 @@ func NewService(store Store, o Options) (*Service, error) {
 	s := &Service{
 		store: store, log: o.Log, now: o.Now, formats: formats,
 		changed: make(chan struct{}, 1), work: make(chan struct{}, 1),
-		grown: make(chan struct{}, 1), leases: newLeases(store),
+		grown: make(chan struct{}, 1), leases: newLeases(store), process: rand.Text(),
 		views: map[string]cached{}, batch: o.Batch, mapping: newMapper(),
 	}
 	if s.batch < 1 || s.batch > batch {
@@ -90,9 +91,6 @@ func poke(c chan struct{}) {
 	}
 }
 
-// flushEvery is how often Run writes what was taken down of directories' calls.
-const flushEvery = 10 * time.Second
-
 // Run writes the gains of large changes to the sites' logs, a batch of people
 // a transaction, until ctx ends; it takes up what an earlier process left. It
 // also writes what was taken down of the directories' calls, at its end too. It
@@ -101,20 +99,12 @@ const flushEvery = 10 * time.Second
 // Where other processes have the store open as well it also tells them of
 // changes and hears of theirs.
 func (s *Service) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { s.keepJournal(ctx) })
 	if shared, ok := s.store.(Shared); ok {
-		var wg sync.WaitGroup
-		defer wg.Wait()
 		wg.Go(func() { s.share(ctx, shared) })
 	}
-	flush := time.NewTicker(flushEvery)
-	defer flush.Stop()
-	defer func() {
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-		defer cancel()
-		if err := s.Flush(last); err != nil {
-			s.log.Error("what directories did of late was not stored", "err", err)
-		}
-	}()
 	wait := time.Second
 	for {
 		err := s.Settle(ctx)
@@ -134,10 +124,6 @@ func (s *Service) Run(ctx context.Context) error {
 			return nil
 		case <-s.work:
 		case <-retry:
-		case <-flush.C:
-			if err := s.Flush(ctx); err != nil && ctx.Err() == nil {
-				s.log.Error("what directories did of late is not stored yet", "err", err)
-			}
 		}
 	}
 }

@@ -195,6 +195,12 @@ type Tx interface {
 	DeleteCodeSessions(org string) error    // of those who came by a code
 	DropSessions(over time.Time) error      // of all organisations, those that ended up to then
 
+	PutDraft(Draft) error // in place of the process's last one
+	// DeleteDraft deletes a draft if it is of that moment, or whenever it is from
+	// where at is zero, and says whether there was one.
+	DeleteDraft(process, org string, at time.Time) (bool, error)
+	Drafts() ([]Draft, error) // by organisation and process
+
 	AppendAudit(AuditEntry) error
 	Audit(org, before string, limit int) ([]AuditEntry, error) // newest first, those with an id below before
 }

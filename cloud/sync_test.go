@@ -169,17 +169,18 @@ func TestS5WhatIsNotStoredIsKeptAndCounted(t *testing.T) {
 		t.Error("a change was answered with success that is nowhere")
 	}
 	st.broken = false
-	// The refusal is known, and its entry is lost: two transactions, the second fails.
-	failSecond := &failAfter{Store: w.db}
-	w.svc, err = cloud.NewService(failSecond, cloud.Options{Now: func() time.Time { w.clock = w.clock.Add(time.Millisecond); return w.clock }})
+	// The refusal is known, and its entry is lost: of draft, change and entry the
+	// last one fails.
+	failLast := &failAfter{Store: w.db}
+	w.svc, err = cloud.NewService(failLast, cloud.Options{Now: func() time.Time { w.clock = w.clock.Add(time.Millisecond); return w.clock }})
 	w.ok(err)
-	failSecond.left = 1
+	failLast.left = 2
 	_, err = w.patch(u.ID, map[string]any{"cardNumber": "x"})
 	w.refused(err)
 	if got := w.svc.Unwritten(); got != 1 {
 		t.Errorf("%d entries are said to be lost, want 1", got)
 	}
-	failSecond.left = 100
+	failLast.left = 100
 	w.called("read groups", true, 200, "")
 	w.ok(w.svc.Flush(w.ctx))
 	if got := w.svc.Unwritten(); got != 0 {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,8 +37,9 @@ type world struct {
 	db     *store.DB
 	caller cloud.Caller
 	clock  time.Time
-	batch  int  // 0 is the default
-	wallet bool // is installed at north, as far as a test keeps count
+	ticks  sync.Mutex // held while the service moves clock
+	batch  int        // 0 is the default
+	wallet bool       // is installed at north, as far as a test keeps count
 }
 
 const admin = cloud.Actor("admin")
@@ -96,6 +98,8 @@ func (w *world) restart() {
 		w.clock = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 	}
 	svc, err := cloud.NewService(twice{w.db}, cloud.Options{Batch: w.batch, Now: func() time.Time {
+		w.ticks.Lock()
+		defer w.ticks.Unlock()
 		w.clock = w.clock.Add(time.Millisecond)
 		return w.clock
 	}})

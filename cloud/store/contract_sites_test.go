@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"latchkey/access"
 	"latchkey/cloud"
@@ -123,5 +124,41 @@ func TestDirty(t *testing.T) {
 		is(c, "count", 3, func(tx cloud.Tx) (int, error) { return tx.CountDirty("acme") })
 		c.update(func(tx cloud.Tx) error { return tx.ClearDirty("acme", []string{"a", "b", "c", "x"}) })
 		is(c, "the other", batch{"other", []string{"x"}}, dirty)
+	})
+}
+
+func TestDrafts(t *testing.T) {
+	both(t, func(c contract) {
+		drafts := func(what string, want ...cloud.Draft) {
+			c.Helper()
+			is(c, what, want, func(tx cloud.Tx) ([]cloud.Draft, error) { return tx.Drafts() })
+		}
+		put := func(d cloud.Draft) { c.update(func(tx cloud.Tx) error { return tx.PutDraft(d) }) }
+		remove := func(what string, d cloud.Draft, at time.Time, want bool) {
+			c.Helper()
+			c.update(func(tx cloud.Tx) error {
+				was, err := tx.DeleteDraft(d.Process, d.Org, at)
+				if was != want {
+					c.Errorf("%s: was there %v, want %v", what, was, want)
+				}
+				return err
+			})
+		}
+		a, b, other := cloud.Draft{Org: "acme", Process: "a", At: at, Doc: []byte("{}")}, cloud.Draft{Org: "acme", Process: "b", At: at}, cloud.Draft{Org: "other", Process: "a", At: at}
+		c.update(putOrg("acme"), putOrg("other"))
+		drafts("none")
+		put(other)
+		put(b)
+		put(a)
+		drafts("all", a, b, other)
+		a.At, a.Doc = at.Add(time.Second), nil
+		put(a)
+		drafts("put again", a, b, other)
+		remove("that of another moment", a, at, false)
+		drafts("kept", a, b, other)
+		remove("that of this moment", a, a.At, true)
+		remove("one that is gone", a, time.Time{}, false)
+		remove("whenever it is from", b, time.Time{}, true)
+		drafts("the rest", other)
 	})
 }

@@ -57,6 +57,7 @@ func everyStatement(t *testing.T, db *DB) (seen map[string]*sql.Stmt) {
 			x.PutSignInCode([32]byte{}, cloud.SignInCode{Org: "o"}), one(x.SignInCode([32]byte{})), x.DeleteSignInCodes("o"), x.DropSignInCodes(time.Now()),
 			x.PutSession([32]byte{}, cloud.Session{Org: "o"}), one(x.Session([32]byte{})), x.TouchSession([32]byte{}, time.Now(), time.Now()), x.DeleteSession([32]byte{}),
 			x.DeleteSessions("o", "a@b"), x.DeleteSessions("o", ""), x.DeleteCodeSessions("o"), x.DropSessions(time.Now()),
+			x.PutDraft(cloud.Draft{Org: "o", Process: "p"}), one(x.DeleteDraft("p", "o", time.Now())), one(x.DeleteDraft("p", "o", time.Time{})),
 			one(x.CountDirty("o")), one(x.Audit("o", "", 10)), x.DeleteGroup("o", "g"), x.DeletePerson("o", "a"))
 		seen = x.stmts
 		return nil

@@ -836,7 +836,30 @@ func (t *tx) ClearDirty(org string, people []string) error {
 	return t.do(query, args...)
 }
 
-// The audit trail.
+// The audit trail, and what is to go into it.
+
+func (t *tx) PutDraft(d cloud.Draft) error {
+	return t.do(`INSERT INTO call_draft (org, process, at, doc) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (org, process) DO UPDATE SET at = excluded.at, doc = excluded.doc`, d.Org, d.Process, millis(d.At), d.Doc)
+}
+
+func (t *tx) DeleteDraft(process, org string, at time.Time) (bool, error) {
+	query, args := `DELETE FROM call_draft WHERE org = $1 AND process = $2`, []any{org, process}
+	if !at.IsZero() {
+		query, args = query+` AND at = $3`, append(args, millis(at))
+	}
+	n, err := t.exec(query, args...)
+	return n > 0, err
+}
+
+func (t *tx) Drafts() ([]cloud.Draft, error) {
+	return all(t, func(s scanner) (d cloud.Draft, err error) {
+		var at int64
+		err = s.Scan(&d.Org, &d.Process, &at, &d.Doc)
+		d.At = moment(at)
+		return d, err
+	}, `SELECT org, process, at, doc FROM call_draft ORDER BY org, process`)
+}
 
 func (t *tx) AppendAudit(e cloud.AuditEntry) error {
 	return t.do(`INSERT INTO audit (id, org, at, who, what, object, name, changes, error) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
