@@ -20,7 +20,8 @@ func (c *call) splice(u cloud.User) (out []byte, ok bool) {
 	if bytes.Contains(u.Doc, []byte(`\u`)) {
 		return nil, false
 	}
-	fields, ok := split(u.Doc)
+	var room [24]field // most users have fewer names
+	fields, ok := split(room[:0], u.Doc)
 	if !ok {
 		return nil, false
 	}
@@ -40,11 +41,15 @@ func (c *call) splice(u cloud.User) (out []byte, ok bool) {
 		fields = append(fields, field{[]byte("groups"), groups})
 	}
 	slices.SortFunc(fields, func(a, b field) int { return bytes.Compare(a.name, b.name) })
-	out = make([]byte, 0, len(u.Doc)+1024)
+	size := 2 // "}", and the end of the line, which whoever sends it may append
 	for i, f := range fields {
 		if i > 0 && bytes.Equal(f.name, fields[i-1].name) {
 			return nil, false // ours comes in place of what is stored
 		}
+		size += len(f.name) + len(f.value) + len(`,"":`)
+	}
+	out = make([]byte, 0, size)
+	for _, f := range fields {
 		out = append(append(append(append(out, `,"`...), f.name...), `":`...), f.value...)
 	}
 	out[0] = '{'
@@ -72,13 +77,12 @@ func appendText(b []byte, s string) []byte {
 	return append(append(append(b, '"'), s...), '"')
 }
 
-// split reads the names and values of a JSON object without white space: ok is
-// false where names have escapes.
-func split(doc []byte) (fields []field, ok bool) {
+// split appends the names and values of a JSON object without white space to
+// fields: ok is false where names have escapes.
+func split(fields []field, doc []byte) (all []field, ok bool) {
 	if len(doc) < 2 || doc[0] != '{' || doc[len(doc)-1] != '}' {
 		return nil, false
 	}
-	fields = make([]field, 0, 24)
 	for rest := doc[1 : len(doc)-1]; len(rest) > 0; {
 		end := bytes.Index(rest, []byte(`":`))
 		if rest[0] != '"' || end < 1 {
