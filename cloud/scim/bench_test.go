@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -77,7 +78,15 @@ func newCrowd(tb testing.TB, n int, orgs ...string) []*crowd {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	server := httptest.NewServer(scim.NewHandler(svc, scim.Options{Log: slog.New(slog.DiscardHandler)}))
+	running, stop := context.WithCancel(ctx)
+	var ended sync.WaitGroup
+	ended.Go(func() { // as in a cloud, which also keeps its journal
+		if err := svc.Run(running); err != nil {
+			tb.Error(err)
+		}
+	})
+	tb.Cleanup(func() { stop(); ended.Wait() })
+	server := httptest.NewServer(scim.NewHandler(svc, scim.Options{Log: slog.New(slog.DiscardHandler), Observe: svc.Observe}))
 	tb.Cleanup(server.Close)
 	var all []*crowd
 	now := time.Now().UTC().Truncate(time.Millisecond)
