@@ -37,6 +37,9 @@ func (s *Service) directory(ctx context.Context, c Caller, a act, f func(*work) 
 	return s.update(ctx, c.Org, a, func(w *work) error {
 		w.guarded = guardDirectory
 		if c.Token == "" { // not SCIM: the cloud itself reads a directory
+			if err := s.leases.check(w.tx, PullLease(c.Org)); err != nil {
+				return err
+			}
 			return f(w)
 		}
 		if !w.org.SCIMEnabled {

@@ -1,6 +1,9 @@
 package cloud
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // Setting is a document that a part of the cloud keeps for an organisation:
 // ErrNotFound.
@@ -27,6 +30,22 @@ func (s *Service) SettingOrgs(ctx context.Context, name string) (orgs []string, 
 // KeepSetting stores a document of what goes on, which is no act of anybody's.
 func (s *Service) KeepSetting(ctx context.Context, org, name string, doc []byte) error {
 	return s.store.Update(ctx, func(tx Tx) error { return tx.PutSetting(org, name, doc) })
+}
+
+// SwapSetting is KeepSetting where the document is old still, nil for none; ok
+// says whether it was.
+func (s *Service) SwapSetting(ctx context.Context, org, name string, old, doc []byte) (ok bool, err error) {
+	err = s.store.Update(ctx, func(tx Tx) error {
+		now, err := tx.Setting(org, name)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		if ok = string(now) == string(old); !ok {
+			return nil
+		}
+		return tx.PutSetting(org, name, doc)
+	})
+	return ok, err
 }
 
 // PutSetting stores a document as an act of by's, nil removes it: changes is

@@ -3,17 +3,31 @@ package cloud
 import (
 	"context"
 	"crypto/rand"
+	"maps"
+	"strings"
 	"sync"
 	"time"
 )
 
+// PulledSetting is the setting of an organisation whose directory the cloud
+// reads.
+const PulledSetting = "okta"
+
+// PullLease is what the lease to read an organisation's directory is called in a
+// Shared store. No site has such an id.
+func PullLease(org string) string { return pullLease + org }
+
+const pullLease = "pull/"
+
 // A Shared is a Store that several processes may have open at once. They divide
-// the sites among them: each site is served by one process at a time, its
-// publisher, and by another one soon after that one is gone.
+// the sites among them, and the organisations whose directories are read: each
+// is served by one process at a time, its publisher, and by another one soon
+// after that one is gone.
 type Shared interface {
 	Store
-	// Claim says for ttl that publisher lives, and takes for it the sites that
-	// fall to it and that no living one serves. It returns those that publisher
+	// Claim says for ttl that publisher lives, and takes for it the sites and the
+	// PullLeases of organisations with a PulledSetting that fall to it and that no
+	// living one serves. It returns those that publisher
 	// may serve for ttl from before the call, each with a number that grows with
 	// each change of hands. A site that was in the last answer and is not in this
 	// one must be left before the next call, which gives it to others.
@@ -41,6 +55,7 @@ type Leases struct {
 
 	mu     sync.Mutex
 	fences map[string]uint64
+	until  time.Time
 }
 
 // Leases are the Service's rights to serve sites, nil where its store is its
@@ -56,7 +71,8 @@ func newLeases(store Store) *Leases {
 	return &Leases{shared: shared, publisher: rand.Text()}
 }
 
-// Claim renews the leases and takes others that are free. They hold until then,
+// Claim renews the leases and takes others that are free. It returns those of
+// sites; see Reads for the others. They hold until then,
 // on this process's clock, each with a number that changes when the lease was
 // lost in between. It wants to be called every 2 s.
 func (l *Leases) Claim(ctx context.Context) (sites map[string]uint64, until time.Time, err error) {
@@ -66,9 +82,22 @@ func (l *Leases) Claim(ctx context.Context) (sites map[string]uint64, until time
 		return nil, time.Time{}, err
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.fences = sites
+	l.fences, l.until = maps.Clone(sites), until
+	l.mu.Unlock()
+	maps.DeleteFunc(sites, func(id string, _ uint64) bool { return strings.HasPrefix(id, pullLease) })
 	return sites, until, nil
+}
+
+// Reads says whether it is ours to read an organisation's directory now: fence is
+// the number of the lease, 0 where the store is ours alone.
+func (l *Leases) Reads(org string) (fence uint64, ok bool) {
+	if l == nil {
+		return 0, true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fence, ok = l.fences[PullLease(org)]
+	return fence, ok && time.Now().Before(l.until)
 }
 
 // Release gives all leases back.

@@ -172,11 +172,54 @@ func (r *reader) keep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stored, err := r.cloud.Setting(ctx, r.org, stateName)
-	if err == nil && string(stored) == string(doc) {
+	if string(doc) == string(r.kept) {
 		return nil
 	}
-	return r.cloud.KeepSetting(ctx, r.org, stateName, doc)
+	if r.fence != 0 { // another process may have set another connection meanwhile
+		if conn, err := r.cloud.Setting(ctx, r.org, settingName); err != nil || string(conn) != r.conn {
+			return err
+		}
+	}
+	same, err := r.cloud.SwapSetting(ctx, r.org, stateName, r.kept, doc)
+	switch {
+	case err != nil:
+		return err
+	case !same:
+		return r.adopt(ctx)
+	}
+	r.kept = doc
+	return nil
+}
+
+// learn takes in what somebody else has stored of the state meanwhile: another
+// process, or a person by this one or another one.
+func (r *reader) learn(ctx context.Context) error {
+	r.keeping.Lock()
+	defer r.keeping.Unlock()
+	if r.retired {
+		return nil
+	}
+	return r.adopt(ctx)
+}
+
+// adopt is learn with keeping locked.
+func (r *reader) adopt(ctx context.Context) error {
+	doc, err := r.cloud.Setting(ctx, r.org, stateName)
+	if err != nil || string(doc) == string(r.kept) {
+		return err
+	}
+	var st State
+	if err := json.Unmarshal(doc, &st); err != nil {
+		return fmt.Errorf("okta: stored state of %s: %w", r.org, err)
+	}
+	r.kept = doc
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	confirmed := r.state.Held != nil && st.Held == nil && st.Confirmed
+	r.full = r.full || confirmed || !st.Asked.Equal(r.state.Asked)
+	r.state = st
+	r.wake()
+	return nil
 }
 
 // retire ends r: when it returns, r takes nothing in and stores nothing any
@@ -186,21 +229,4 @@ func (r *reader) retire() {
 	r.keeping.Lock()
 	defer r.keeping.Unlock()
 	r.retired = true
-}
-
-// confirm lets what is held go on.
-func (r *reader) confirm() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	st := &r.state
-	if st.Held == nil {
-		return invalid("confirm", fmt.Errorf("nothing is held"))
-	}
-	if st.Confirmed {
-		missing := st.Held.Missing
-		st.Approved = &missing
-	}
-	st.Confirmed, st.Held, r.full = true, nil, true
-	r.wake()
-	return nil
 }

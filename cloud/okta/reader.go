@@ -23,8 +23,12 @@ type reader struct {
 	now    func() time.Time
 	order  order
 
+	conn  string // as it is stored
+	fence uint64 // of the lease to read
+
 	keeping sync.Mutex // before mu
 	retired bool
+	kept    []byte // the state as it was stored last
 
 	hooked chan pings    // what event hooks name
 	kick   chan struct{} // the slow loop is to look again

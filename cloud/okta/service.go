@@ -19,7 +19,7 @@ import (
 )
 
 // settingName is the setting that keeps a connection.
-const settingName = "okta"
+const settingName = cloud.PulledSetting
 
 // A connection is how an organisation's Okta is read, as it is stored.
 type connection struct {
@@ -28,6 +28,8 @@ type connection struct {
 	TokenSet time.Time   `json:"token_set"`
 	Hook     [32]byte    `json:"hook"` // SHA-256 of the secret that event hooks show
 	By       cloud.Actor `json:"by"`
+
+	doc string // as it is stored
 }
 
 // Options are what a Service needs besides the cloud.
@@ -38,8 +40,9 @@ type Options struct {
 	Log       *slog.Logger      // nil discards
 }
 
-// A Service reads the Okta of every organisation that has a connection. Its
-// methods may be called from any goroutine.
+// A Service reads the Okta of every organisation that has a connection, and that
+// no other process of the same store reads. Its methods may be called from any
+// goroutine, whichever process reads.
 type Service struct {
 	cloud   *cloud.Service
 	o       Options
@@ -72,6 +75,12 @@ func (s *Service) Run(ctx context.Context) error {
 			r.stop()
 		}
 	}()
+	var look <-chan time.Time
+	if s.cloud.Leases() != nil {
+		tick := time.NewTicker(lookAgain)
+		defer tick.Stop()
+		look = tick.C
+	}
 	for failed := 0; ; {
 		err := s.load(ctx)
 		s.follow(ctx, all)
@@ -87,9 +96,14 @@ func (s *Service) Run(ctx context.Context) error {
 			return nil
 		case <-s.changed:
 		case <-again:
+		case <-look:
 		}
 	}
 }
+
+// lookAgain is how often a process that shares its store looks whose turn it is
+// to read, and what others have changed.
+const lookAgain = 2 * time.Second
 
 // running is a reader at work.
 type running struct {
@@ -126,15 +140,19 @@ func start(ctx context.Context, r *reader) (stop func()) {
 	}
 }
 
-// load makes a reader for each connection that has none yet.
+// load makes a reader for each connection that is ours to read and has none yet.
 func (s *Service) load(ctx context.Context) error {
+	if err := s.leave(ctx); err != nil {
+		return err
+	}
 	orgs, err := s.cloud.SettingOrgs(ctx, settingName)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, org := range orgs {
-		if s.reader(org) != nil {
+		fence, ours := s.cloud.Leases().Reads(org)
+		if !ours || s.reader(org) != nil {
 			continue
 		}
 		conn, err := s.connection(ctx, org)
@@ -145,6 +163,9 @@ func (s *Service) load(ctx context.Context) error {
 		if err == nil {
 			r, err = s.newReader(ctx, org, conn)
 		}
+		if err == nil {
+			r.fence = fence
+		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", org, err))
 			continue
@@ -152,6 +173,40 @@ func (s *Service) load(ctx context.Context) error {
 		s.mu.Lock()
 		if s.readers[org] == nil {
 			s.readers[org] = r
+		}
+		s.mu.Unlock()
+	}
+	return errors.Join(errs...)
+}
+
+// leave ends the readers whose turn is over or whose connection is another one
+// by now, as only other processes have them; the rest learn what these stored.
+func (s *Service) leave(ctx context.Context) error {
+	if s.cloud.Leases() == nil {
+		return nil
+	}
+	s.mu.Lock()
+	readers := maps.Clone(s.readers)
+	s.mu.Unlock()
+	var errs []error
+	for org, r := range readers {
+		stays := false
+		if fence, ours := s.cloud.Leases().Reads(org); ours && fence == r.fence {
+			doc, err := s.cloud.Setting(ctx, org, settingName)
+			if err != nil && !errors.Is(err, cloud.ErrNotFound) {
+				errs = append(errs, err)
+				continue
+			}
+			stays = err == nil && string(doc) == r.conn
+		}
+		if stays {
+			errs = append(errs, r.learn(ctx))
+			continue
+		}
+		r.retire()
+		s.mu.Lock()
+		if s.readers[org] == r {
+			delete(s.readers, org)
 		}
 		s.mu.Unlock()
 	}
@@ -173,6 +228,7 @@ func (s *Service) connection(ctx context.Context, org string) (c connection, err
 	if err := json.Unmarshal(doc, &c); err != nil {
 		return c, fmt.Errorf("okta: stored connection of %s: %w", org, err)
 	}
+	c.doc = string(doc)
 	return c, nil
 }
 
@@ -186,7 +242,7 @@ func (s *Service) newReader(ctx context.Context, org string, c connection) (*rea
 		return nil, err
 	}
 	r := &reader{
-		org: org, client: client, cloud: s.cloud, set: c.Settings, log: s.o.Log, now: s.o.Now,
+		org: org, client: client, cloud: s.cloud, set: c.Settings, log: s.o.Log, now: s.o.Now, conn: c.doc,
 		hooked: make(chan pings, 64), kick: make(chan struct{}, 1), failures: map[string]failure{}, full: true,
 	}
 	doc, err := s.cloud.Setting(ctx, org, stateName)
@@ -198,6 +254,7 @@ func (s *Service) newReader(ctx context.Context, org string, c connection) (*rea
 		if err := json.Unmarshal(doc, &r.state); err != nil {
 			return nil, fmt.Errorf("okta: stored state of %s: %w", org, err)
 		}
+		r.kept = doc
 	}
 	if !r.state.Confirmed && r.state.Held != nil { // it waits; reading again would change nothing
 		r.full = false
@@ -361,46 +418,67 @@ func (s *Service) Off(ctx context.Context, by cloud.Actor, org string, giveBack 
 // Sync lets everything be read now: cloud.ErrNotFound where there is no
 // connection.
 func (s *Service) Sync(ctx context.Context, org string) error {
-	r, err := s.active(ctx, org)
+	if _, err := s.connection(ctx, org); err != nil {
+		return err
+	}
+	if r := s.reader(org); r != nil {
+		r.readAll()
+		return nil
+	}
+	st, doc, err := s.stored(ctx, org)
 	if err != nil {
 		return err
 	}
-	r.readAll()
-	return nil
+	st.Asked = s.o.Now().UTC()
+	next, err := json.Marshal(&st)
+	if err != nil {
+		return err
+	}
+	if same, err := s.cloud.SwapSetting(ctx, org, stateName, doc, next); err != nil || same {
+		return err
+	}
+	return invalid("okta", errors.New("it is being read just now; try again"))
 }
 
 // Confirm lets what is held go on, and everything is read again. lose is how
 // many people were shown to lose access: where it is another number by now,
 // what is held has changed since, and stays held. *cloud.Invalid.
 func (s *Service) Confirm(ctx context.Context, by cloud.Actor, org string, lose int) error {
-	r, err := s.active(ctx, org)
+	if _, err := s.connection(ctx, org); err != nil {
+		return err
+	}
+	st, _, err := s.stored(ctx, org)
 	if err != nil {
 		return err
 	}
-	held := r.look().Held
-	if held != nil && held.Forecast.Lose.Count != lose {
+	held := st.Held
+	switch {
+	case held == nil:
+		return invalid("confirm", errors.New("nothing is held"))
+	case held.Forecast.Lose.Count != lose:
 		return invalid("lose", fmt.Errorf("got %d, want %d, which is how many people would lose access now", lose, held.Forecast.Lose.Count))
 	}
-	if err := r.confirm(); err != nil {
-		return err
-	}
-	st := r.look()
+	st.confirm()
 	doc, err := json.Marshal(&st)
 	if err != nil {
 		return err
 	}
-	return s.cloud.PutSetting(ctx, by, org, stateName, "confirm what was read of Okta", doc,
+	err = s.cloud.PutSetting(ctx, by, org, stateName, "confirm what was read of Okta", doc,
 		map[string]cloud.Change{"held": {Before: held.Reason}, "people who lose": {Before: held.Forecast.Lose.Count}, "people who gain": {Before: held.Forecast.Gain.Count}})
+	if r := s.reader(org); r != nil && err == nil {
+		err = r.learn(ctx)
+	}
+	return err
 }
 
-// active is the reader of org.
-func (s *Service) active(ctx context.Context, org string) (*reader, error) {
-	if _, err := s.connection(ctx, org); err != nil {
-		return nil, err
+// stored is how far org's Okta has been read, and the document that says so.
+func (s *Service) stored(ctx context.Context, org string) (st State, doc []byte, err error) {
+	doc, err = s.cloud.Setting(ctx, org, stateName)
+	if errors.Is(err, cloud.ErrNotFound) {
+		return st, nil, nil
 	}
-	r := s.reader(org)
-	if r == nil {
-		return nil, invalid("okta", errors.New("the connection is not being read yet; see the cloud's log if that stays so"))
+	if err == nil {
+		err = json.Unmarshal(doc, &st)
 	}
-	return r, nil
+	return st, doc, err
 }

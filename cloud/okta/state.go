@@ -21,6 +21,7 @@ type State struct {
 	Users      int       `json:"users"`               // in it
 	Groups     int       `json:"groups"`
 	NoLogs     bool      `json:"no_logs,omitempty"` // the token may not read the System Log
+	Asked      time.Time `json:"asked,omitzero"`    // when a person last asked, at another process, to read everything
 
 	// Problems are users and groups that could not be taken, by id. They are read
 	// again with each read by time.
@@ -81,6 +82,15 @@ func (s *State) again() (p pings) {
 		}
 	}
 	return p
+}
+
+// confirm lets what is held go on.
+func (s *State) confirm() {
+	if s.Confirmed {
+		missing := s.Held.Missing
+		s.Approved = &missing
+	}
+	s.Confirmed, s.Held = true, nil
 }
 
 // clone copies s, so that a copy can be shown while s goes on.

@@ -41,6 +41,7 @@ const (
 	stateWaiting  = "waiting for a person"
 	stateFailing  = "failing"
 	stateStarting = "starting"
+	stateOther    = "read by another process"
 )
 
 // Status says how the reading of org's Okta goes: cloud.ErrNotFound where it is
@@ -58,11 +59,39 @@ func (s *Service) Status(ctx context.Context, org string) (Status, error) {
 	if r == nil {
 		if _, err := s.openToken(conn.Sealed, org, conn.Domain); err != nil {
 			st.State, st.Errors = stateFailing, []string{err.Error()}
+			return st, nil
 		}
-		return st, nil
+		return st, s.elsewhere(ctx, org, &st)
 	}
 	r.report(&st)
 	return st, nil
+}
+
+// elsewhere fills in what is stored of the reading that another process does.
+func (s *Service) elsewhere(ctx context.Context, org string, st *Status) error {
+	if _, ours := s.cloud.Leases().Reads(org); ours {
+		return nil // soon
+	}
+	state, _, err := s.stored(ctx, org)
+	if err != nil {
+		return err
+	}
+	st.State = stateOther
+	if state.Held != nil {
+		st.State = stateWaiting
+	}
+	st.fill(state)
+	st.Advice = advice(st, nil, s.o.Now())
+	return nil
+}
+
+// fill fills in what is kept of the reading.
+func (st *Status) fill(s State) {
+	st.Watermark, st.Reconciled, st.Users, st.Groups, st.Held = s.Watermark, s.Reconciled, s.Users, s.Groups, s.Held
+	for _, id := range slices.Sorted(maps.Keys(s.Problems)) {
+		p := s.Problems[id]
+		st.Problems = append(st.Problems, fmt.Sprintf("%s %s: %s", p.Kind, id, p.Text))
+	}
 }
 
 // report fills in what r knows.
@@ -71,16 +100,13 @@ func (r *reader) report(st *Status) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.state.clone()
-	st.Polled, st.Watermark, st.Reconciled, st.Users, st.Groups, st.Held = r.polled, s.Watermark, s.Reconciled, s.Users, s.Groups, s.Held
+	st.Polled = r.polled
+	st.fill(s)
 	var errs []error
 	for _, loop := range slices.Sorted(maps.Keys(r.failures)) {
 		f := r.failures[loop]
 		errs = append(errs, f.err)
 		st.Errors = append(st.Errors, fmt.Sprintf("%s, at %s: %v", loop, f.at.UTC().Format(time.RFC3339), f.err))
-	}
-	for _, id := range slices.Sorted(maps.Keys(s.Problems)) {
-		p := s.Problems[id]
-		st.Problems = append(st.Problems, fmt.Sprintf("%s %s: %s", p.Kind, id, p.Text))
 	}
 	switch {
 	case len(errs) > 0:

@@ -13,7 +13,7 @@ import (
 	"latchkey/cloud"
 )
 
-// Which process serves which site. Only PostgreSQL has these tables; what is
+// Which process serves which site, and reads which directory. Only PostgreSQL has these tables; what is
 // here asks the database's clock, because the processes' own may differ.
 
 // A step is a statement with its arguments.
@@ -36,6 +36,8 @@ func claimSteps(publisher string, ttl time.Duration) []step {
 		{`UPDATE lease SET publisher = '', leaving = FALSE WHERE publisher = $1 AND leaving`, []any{publisher}},
 		{`INSERT INTO lease (site, publisher, fence) SELECT id, '', 0 FROM site
 			WHERE NOT EXISTS (SELECT 1 FROM lease WHERE site = site.id) ON CONFLICT DO NOTHING`, nil},
+		{`INSERT INTO lease (site, publisher, fence) SELECT $1 || org, '', 0 FROM setting WHERE name = $2 ON CONFLICT DO NOTHING`,
+			[]any{cloud.PullLease(""), cloud.PulledSetting}},
 		// Of the living, each site has one that it falls to, whoever comes and goes.
 		{`UPDATE lease SET publisher = $1, fence = fence + 1, leaving = FALSE
 			WHERE NOT EXISTS (SELECT 1 FROM publisher WHERE id = lease.publisher) AND $1 = ` + falls, []any{publisher}},

@@ -132,6 +132,27 @@ func TestFenceHoldsUntilTheEnd(t *testing.T) {
 	}
 }
 
+// TestReadingADirectoryIsALease: as a site is, by a name that no site has.
+func TestReadingADirectoryIsALease(t *testing.T) {
+	s := newTurnstile(t, 1)
+	c := contract{t, &s.db.DB}
+	c.update(putOrg("other"), func(tx cloud.Tx) error {
+		return errors.Join(tx.PutSetting("acme", cloud.PulledSetting, []byte("{}")), tx.PutSetting("other", "else", []byte("{}")))
+	})
+	id := cloud.PullLease("acme")
+	a := s.claim("a", time.Minute)
+	if _, ok := a[id]; len(a) != 2 || !ok {
+		t.Fatalf("a has %v, want its site and %s", a, id)
+	}
+	c.update(func(tx cloud.Tx) error { return tx.CheckLease(id, "a", a[id]) })
+	if err := s.db.Release(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	if b := s.claim("b", time.Minute); b[id] <= a[id] {
+		t.Errorf("b has %v after a had %v", b, a)
+	}
+}
+
 // TestProcessesHearOfChanges: what one announces all hear.
 func TestProcessesHearOfChanges(t *testing.T) {
 	url := migrated.Copy(t)
