@@ -411,6 +411,13 @@ func (t *tx) FindPeople(f cloud.Find, start, count int) ([]cloud.PersonRow, erro
 	return found(t, scanPerson, personSelect, "person", f, personTerms, start, count)
 }
 
+// userColumns are what SCIM sees of a person. SQLite makes a table for each list
+// of groups that it puts in order, so where there are none it is not asked to.
+func userColumns(groups string) string {
+	return `id, doc, created, modified, version,
+		CASE WHEN EXISTS (SELECT 1 FROM directory_member WHERE member = person.id) THEN (` + groups + `) ELSE '[]' END`
+}
+
 func (t *tx) FindUsers(f cloud.Find, start, count int) ([]cloud.User, error) {
 	return found(t, func(s scanner) (u cloud.User, err error) {
 		var groups string
@@ -426,7 +433,7 @@ func (t *tx) FindUsers(f cloud.Find, start, count int) ([]cloud.User, error) {
 			u.Groups = append(u.Groups, cloud.Member{Value: p[0], Display: p[1]})
 		}
 		return u, err
-	}, `id, doc, created, modified, version, (`+t.engine.groups+`)`, "person", f, personTerms, start, count)
+	}, userColumns(t.engine.groups), "person", f, personTerms, start, count)
 }
 
 func (t *tx) CountPeople(f cloud.Find) (int, error) { return t.counted("person", f, personTerms) }
