@@ -50,7 +50,7 @@ const (
 // Handler serves the page, its JSON, metrics and health. It changes nothing.
 func Handler(src Source, o Options) (http.Handler, error) {
 	page, err := template.New("page.html").Funcs(template.FuncMap{
-		"ago": ago, "clock": clock, "what": what, "why": why, "contact": contact,
+		"ago": ago, "clock": clock, "what": access.Event.What, "why": access.Event.Why, "contact": contact,
 	}).ParseFS(files, "page.html")
 	if err != nil {
 		return nil, fmt.Errorf("statuspage: %w", err)
@@ -237,103 +237,6 @@ func ago(now, t time.Time) string {
 }
 
 func clock(t time.Time) string { return t.Local().Format("2 Jan 15:04:05") }
-
-// what puts an event's kind into words.
-func what(e access.Event) string {
-	switch {
-	case e.Kind == access.EventAccess && e.Granted:
-		return "Let in"
-	case e.Kind == access.EventAccess:
-		return "Refused"
-	case e.Kind == "":
-		return "Event"
-	default:
-		return strings.ToUpper(e.Kind[:1]) + e.Kind[1:]
-	}
-}
-
-// why puts an event's reason into words for people who are not engineers, with
-// what to do about it.
-func why(e access.Event) string {
-	text := advice(e)
-	switch {
-	case e.Text == "":
-		return text
-	case text == "":
-		return e.Text
-	}
-	return text + " " + strings.ToUpper(e.Text[:1]) + e.Text[1:] + "."
-}
-
-func advice(e access.Event) string {
-	switch e.Kind {
-	case access.EventAccess:
-		return reason(e.Reason)
-	case access.EventDoorForced:
-		return "The door opened, and nobody had been let in or had asked to leave. Look at it."
-	case access.EventDoorHeld:
-		return "The door stands open for too long. Shut it."
-	case access.EventReaderOffline:
-		return "The reader does not answer: look at its power and its cable."
-	case access.EventControllerDown:
-		return "The controller does not answer. It decides by the list it has; look at its power and its cable."
-	case access.EventTamper:
-		return "Somebody is at the housing or the wiring. Look at it."
-	case access.EventPowerFail:
-		return "The mains power is gone; the battery lasts for hours at most."
-	case access.EventForeignChange:
-		return "The controller held what nobody had put there. It was mended; ask the installer who can reach it."
-	case access.EventGap:
-		return fmt.Sprintf("%d events could not be kept.", e.Count)
-	case access.EventControllerLost:
-		return fmt.Sprintf("The controller overwrote %d events before they were fetched.", e.Count)
-	case access.EventCacheQuarantined:
-		return "The site's own list was damaged. It asks the cloud for a new one."
-	default:
-		return ""
-	}
-}
-
-func reason(r access.Reason) string {
-	switch r {
-	case access.Granted:
-		return ""
-	case access.UnknownCard:
-		return "Nobody at this site has this card. Check the card number in the directory."
-	case access.WrongFormat:
-		return "The card's format is not one of this site's. Ask the installer."
-	case access.WrongFacility:
-		return "The card is of a facility that this site does not take. Ask the installer."
-	case access.CardNotActive:
-		return "The card is suspended or not issued yet."
-	case access.PersonInactive:
-		return "The person's account is disabled in the directory."
-	case access.NoGroup:
-		return "The person is in no access group for this door."
-	case access.OutsideHours:
-		return "The person's access does not hold at this time."
-	case access.NotYetValid:
-		return "The card is not valid yet."
-	case access.Expired:
-		return "The card has expired."
-	case access.Lockdown:
-		return "The door is locked down."
-	case access.WrongDoorKind:
-		return "The person may open key cabinets only."
-	case access.UnknownDoor:
-		return "The cloud does not know this door."
-	case access.NoData:
-		return "The site has no list from the cloud yet."
-	case access.StaleData:
-		return "The site has not heard from the cloud for too long."
-	case access.Blocked:
-		return "The access was withdrawn a moment ago."
-	case access.Fault:
-		return "The decision went wrong; see the log."
-	default:
-		return string(r)
-	}
-}
 
 // contact puts a door's lock and contact into words.
 func contact(d agent.DoorStatus) string {

@@ -332,21 +332,6 @@ func TestReady(t *testing.T) {
 	}
 }
 
-// Each reason and kind of event has words of its own.
-func TestWords(t *testing.T) {
-	for _, r := range []access.Reason{
-		access.UnknownCard, access.WrongFormat, access.WrongFacility, access.CardNotActive, access.PersonInactive, access.NoGroup, access.OutsideHours, access.NotYetValid, access.Expired,
-		access.Lockdown, access.WrongDoorKind, access.UnknownDoor, access.NoData, access.StaleData, access.Blocked, access.Fault,
-	} {
-		if got := why(access.Event{Kind: access.EventAccess, Reason: r}); got == string(r) || !strings.HasSuffix(got, ".") {
-			t.Errorf("%q is said as %q, want a sentence", r, got)
-		}
-	}
-	if got := why(access.Event{Kind: access.EventTamper, Text: "the wiring is cut"}); got != "Somebody is at the housing or the wiring. Look at it. The wiring is cut." {
-		t.Errorf("text and advice: %q", got)
-	}
-}
-
 func TestAgo(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		-time.Hour: "just now", 0: "just now", 30 * time.Second: "30 seconds ago", 5 * time.Minute: "5 minutes ago",

@@ -139,7 +139,7 @@ func cardNote(p cloud.Person) string {
 		return "The directory sends the number of a card that was made by hand here. There is one card of it, which the directory does not touch."
 	case cloud.CardSetAside:
 		return "The directory's card number could not be used: " + p.CardText + ". Correct it there; there is no card of it until then."
-	case cloud.CardDeleted, cloud.CardKept:
+	case cloud.CardDeleted, cloud.CardKept, cloud.CardHeld:
 		return sentence(strings.ToUpper(p.CardText[:min(1, len(p.CardText))]) + p.CardText[min(1, len(p.CardText)):])
 	}
 	if p.Origin == cloud.OriginDirectory {

@@ -165,7 +165,8 @@ func functions() template.FuncMap {
 	return template.FuncMap{
 		"root": func() string { return Root },
 		"when": when, "since": func(t time.Time) string { return ago(time.Now(), t) },
-		"count": count, "kindOf": kindOf, "whyAddress": whyAddress, "atSite": atSite, "sentence": func(text string) string { return sentence(capital(text)) },
+		"count": count, "kindOf": kindOf, "whyAddress": whyAddress,
+		"add": func(a, b int) int { return a + b }, "atSite": atSite, "sentence": func(text string) string { return sentence(capital(text)) },
 	}
 }
 

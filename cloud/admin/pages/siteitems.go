@@ -34,6 +34,17 @@ func (c *call) siteItems(site string) (s siteItems, err error) {
 	return s, err
 }
 
+// siteFrame is the frame of a tab, with what the property has:
+// cloud.ErrNotFound.
+func (c *call) siteFrame(tab string) (propertyFrame, siteItems, error) {
+	f, err := c.frame(tab)
+	if err != nil {
+		return f, siteItems{}, err
+	}
+	items, err := c.siteItems(f.Property.ID)
+	return f, items, err
+}
+
 // DoorName, GroupName, ScheduleName and RuleName are what people call a thing:
 // its id where it has no name, or is gone.
 func (s *siteItems) DoorName(id string) string {

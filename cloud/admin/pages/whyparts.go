@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -14,7 +15,11 @@ func whyRules(all []cloud.RuleVerdict, words *factWords) []whyRule {
 	for _, r := range all {
 		w := whyRule{RuleVerdict: r, Says: verdictText(r)}
 		for _, cv := range r.Conditions {
-			w.Conditions = append(w.Conditions, whyCondition{Text: words.condition(cv.Condition), Have: haveText(cv), Holds: cv.Holds})
+			text := "in group “" + cmp.Or(cv.Group, cv.GroupID) + "”" // haveText says what became of the group
+			if cv.Attr != "" {
+				text = words.condition(cv.Condition)
+			}
+			w.Conditions = append(w.Conditions, whyCondition{Text: text, Have: haveText(cv), Holds: cv.Holds})
 		}
 		rules = append(rules, w)
 	}

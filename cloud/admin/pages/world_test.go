@@ -29,6 +29,8 @@ type world struct {
 	visitor signin.Visitor
 	err     error // of asking who is there
 	caller  cloud.Caller
+
+	happened uint64 // events that north has reported
 }
 
 // Visitor is the world's own sign-in.

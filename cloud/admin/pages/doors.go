@@ -1,0 +1,175 @@
+package pages
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"latchkey/access"
+	"latchkey/cloud"
+	"latchkey/cloud/admin/signin"
+)
+
+func (s *server) doorRoutes() {
+	s.get("properties/{site}/doors", signin.Viewer, doors)
+	s.get("properties/{site}/doors/edit", signin.Admin, doorForm)
+	s.post("properties/{site}/doors/edit", signin.Admin, editDoor)
+	s.post("properties/{site}/doors/delete", signin.Admin, func(c *call) (answer, error) {
+		return c.review(cloud.Proposal{Op: cloud.OpDeleteDoor, ID: c.text("id")}, "")
+	})
+}
+
+// defaultHeld is when a door that does not say counts as held open.
+const defaultHeld = 30 * time.Second
+
+// A doorList is the doors of a property.
+type doorList struct {
+	propertyFrame
+	Doors []doorLine
+}
+
+// A doorLine is one door in words.
+type doorLine struct {
+	access.Door
+	Unlock, Held string
+	Groups       []string // names of the access groups that open it
+}
+
+func doors(c *call) (answer, error) {
+	f, items, err := c.siteFrame("doors")
+	if err != nil {
+		return nil, err
+	}
+	list := doorList{propertyFrame: f}
+	for _, d := range items.Doors {
+		line := doorLine{Door: d, Unlock: seconds(d.UnlockMS, access.DefaultUnlock), Held: seconds(d.HeldMS, defaultHeld)}
+		for _, g := range items.Groups {
+			if slices.ContainsFunc(g.Grants, func(a cloud.DoorAccess) bool { return a.Door == d.ID }) {
+				line.Groups = append(line.Groups, cmp.Or(g.Name, g.ID))
+			}
+		}
+		list.Doors = append(list.Doors, line)
+	}
+	return f.page("doors", list), nil
+}
+
+// seconds is a time of a door, which is d where it says none.
+func seconds(ms int64, d time.Duration) string {
+	if ms > 0 {
+		d = time.Duration(ms) * time.Millisecond
+	}
+	return d.String()
+}
+
+// A doorEntry is a door as it stands in the form.
+type doorEntry struct {
+	propertyFrame
+	Was          string // its id; empty for a new one
+	Door         access.Door
+	Unlock, Held string // seconds, as they were entered
+}
+
+// doorForm is the form of the door id of the address, or of a new one.
+func doorForm(c *call) (answer, error) {
+	id := c.text("id")
+	if id == "" {
+		return c.doorPage("", access.Door{}, nil)
+	}
+	d, ok, err := c.door(id)
+	if err == nil && !ok {
+		err = cloud.ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c.doorPage(id, d, nil)
+}
+
+// door is one of the property's doors, if it is there.
+func (c *call) door(id string) (access.Door, bool, error) {
+	all, err := c.cloud.Doors(c.Context(), c.Org, c.site())
+	i := slices.IndexFunc(all, func(d access.Door) bool { return d.ID == id })
+	if i < 0 {
+		return access.Door{}, false, err
+	}
+	return all[i], true, err
+}
+
+func (c *call) doorPage(was string, d access.Door, wrong error) (answer, error) {
+	f, err := c.frame("doors")
+	if err != nil {
+		return nil, err
+	}
+	e := doorEntry{propertyFrame: f, Was: was, Door: d, Unlock: shortSeconds(d.UnlockMS), Held: shortSeconds(d.HeldMS)}
+	if wrong != nil && c.text("act") != "back" {
+		e.Unlock, e.Held = c.text("unlock"), c.text("held")
+	}
+	title := "Add a door"
+	if was != "" {
+		title = cmp.Or(d.Name, was)
+	}
+	return page{template: "door", title: title, part: f.Title(), data: e, problem: problem(wrong)}, nil
+}
+
+// shortSeconds is a time for a field, which is empty for none.
+func shortSeconds(ms int64) string {
+	if ms == 0 {
+		return ""
+	}
+	return strconv.FormatFloat(float64(ms)/1000, 'f', -1, 64)
+}
+
+// secondsOf is a time of the form in milliseconds, 0 where it is empty.
+func secondsOf(c *call, name string, most time.Duration) (int64, error) {
+	text := c.text(name)
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(n >= 0.1 && n <= most.Seconds()) {
+		return 0, &cloud.Invalid{ScimType: cloud.InvalidValue, Attr: name, Detail: fmt.Sprintf("got %.40q, want 0.1 to %v seconds, or nothing", text, most.Seconds())}
+	}
+	return int64(math.Round(n * 1000)), nil
+}
+
+// editDoor shows what the door of the form would change, or the form again.
+func editDoor(c *call) (answer, error) {
+	p, err := c.entered()
+	if err != nil {
+		return nil, err
+	}
+	if p != nil && p.Door != nil {
+		_, there, err := c.door(p.Door.ID)
+		if err != nil || !there {
+			return c.doorPage("", *p.Door, err)
+		}
+		return c.doorPage(p.Door.ID, *p.Door, nil)
+	}
+	was := c.text("was")
+	d := access.Door{ID: cmp.Or(was, c.text("id")), Name: c.text("name"), Kind: c.text("kind"), NoData: c.text("no_data")}
+	_, there, err := c.door(d.ID)
+	if err != nil {
+		return nil, err
+	}
+	var wrong error
+	if d.UnlockMS, wrong = secondsOf(c, "unlock", access.MaxUnlock); wrong == nil {
+		d.HeldMS, wrong = secondsOf(c, "held", access.MaxHeld)
+	}
+	switch {
+	case there && was == "":
+		wrong = &cloud.Conflict{Attr: "id", Value: d.ID}
+	case !there && was != "":
+		return nil, cloud.ErrNotFound
+	}
+	if wrong == nil {
+		a, err := c.review(cloud.Proposal{Op: cloud.OpPutDoor, Door: &d}, "properties/"+c.site()+"/doors/edit")
+		if problem(err) == "" {
+			return a, err
+		}
+		wrong = err
+	}
+	return c.doorPage(was, d, wrong)
+}
