@@ -194,12 +194,12 @@ func (s *Service) DirectoryGroups(ctx context.Context, org string) ([]DirectoryG
 		if err != nil {
 			return err
 		}
+		members, err := tx.MemberCounts(org)
+		if err != nil {
+			return err
+		}
 		for _, g := range rows {
-			n, err := tx.CountMembers(g.ID)
-			if err != nil {
-				return err
-			}
-			all = append(all, DirectoryGroup{ID: g.ID, DisplayName: g.DisplayName, ExternalID: g.ExternalID, Members: n})
+			all = append(all, DirectoryGroup{ID: g.ID, DisplayName: g.DisplayName, ExternalID: g.ExternalID, Members: members[g.ID]})
 		}
 		return nil
 	})

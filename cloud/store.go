@@ -122,6 +122,7 @@ type Tx interface {
 	IsMember(group, member string) (bool, error)
 	MemberIDs(group, after string, limit int) ([]string, error) // limit below 1 is all
 	CountMembers(group string) (int, error)
+	MemberCounts(org string) (map[string]int, error) // by group; one without members may be absent
 	Members(group, after string, limit int) ([]Member, error)
 	GroupsOf(org, member string) ([]Member, error)
 	GroupIDsOf(org string, members []string) (map[string][]string, error)

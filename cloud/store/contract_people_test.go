@@ -292,6 +292,9 @@ func TestGroups(t *testing.T) {
 			return tx.GroupIDsOf("acme", []string{"p", "nobody yet", "x"})
 		})
 		is(c, "count", 2, func(tx cloud.Tx) (int, error) { return tx.CountMembers("g") })
+		counts := func(tx cloud.Tx) (map[string]int, error) { return tx.MemberCounts("acme") }
+		is(c, "counts", map[string]int{"g": 2, "h": 1}, counts)
+		is(c, "counts elsewhere", map[string]int{}, func(tx cloud.Tx) (map[string]int, error) { return tx.MemberCounts("other") })
 		is(c, "member", true, func(tx cloud.Tx) (bool, error) { return tx.IsMember("g", "p") })
 		for _, want := range []bool{true, false} {
 			c.update(func(tx cloud.Tx) error {

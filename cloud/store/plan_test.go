@@ -46,7 +46,7 @@ func everyStatement(t *testing.T, db *DB) (seen map[string]*sql.Stmt) {
 		must(one(x.Org("o")), one(x.bearer([32]byte{})), one(x.Token("o", "t")), one(x.Tokens("o")), one(x.BadgeTypes("o")), one(x.Site("s")), one(x.Sites("o")),
 			one(x.Items("s", "door")), one(x.Rules("s")), one(x.Person("o", "a")), one(x.People("o", ids)), one(x.PersonIDs("o", "", 5)),
 			one(x.Card("o", "c")), one(x.Cards(ids)), one(x.CardsByBits("o", wiegand.Bits{})), one(x.ManualMembers(ids)), one(x.Outcomes(ids)), one(x.SiteOutcomes("s")),
-			one(x.Group("o", "g")), one(x.AddMember("g", "a")), one(x.RemoveMember("g", "a")), one(x.IsMember("g", "a")), one(x.MemberIDs("g", "", 0)), one(x.CountMembers("g")),
+			one(x.Group("o", "g")), one(x.AddMember("g", "a")), one(x.RemoveMember("g", "a")), one(x.IsMember("g", "a")), one(x.MemberIDs("g", "", 0)), one(x.CountMembers("g")), one(x.MemberCounts("o")),
 			one(x.Members("g", "", 0)), one(x.GroupsOf("o", "a")), one(x.GroupIDsOf("o", ids)), one(x.Records(ids)), one(x.SiteRecords("s")), one(x.OwnRecords("s")), one(x.Owners("s")),
 			one(x.ReadLog("s", 1, 0, 10)), one(x.LogHash("s", 1, 1)), one(x.SiteState("s")), one(x.LastEvent("s", "e")), one(x.Events("s", 0, 10)), one(x.CountEvents("s")),
 			one(x.PulledPeople("o")), one(x.PulledGroups("o")), one(x.PulledIDs("o", ids)), one(x.Setting("o", "n")), x.PutSetting("o", "n", []byte("{}")), x.DeleteSetting("o", "n"),

@@ -657,6 +657,20 @@ func (t *tx) CountMembers(group string) (int, error) {
 	return one(t, column[int], `SELECT COUNT(*) FROM directory_member WHERE grp = $1`, group)
 }
 
+func (t *tx) MemberCounts(org string) (map[string]int, error) {
+	type row struct {
+		group string
+		n     int
+	}
+	rows, err := all(t, func(s scanner) (r row, err error) { return r, s.Scan(&r.group, &r.n) },
+		`SELECT m.grp, COUNT(*) FROM directory_member m JOIN directory_group g ON g.id = m.grp WHERE g.org = $1 GROUP BY m.grp`, org)
+	counts := make(map[string]int, len(rows))
+	for _, r := range rows {
+		counts[r.group] = r.n
+	}
+	return counts, err
+}
+
 func scanMember(s scanner) (m cloud.Member, err error) { return m, s.Scan(&m.Value, &m.Display) }
 
 func (t *tx) Members(group, after string, limit int) ([]cloud.Member, error) {
