@@ -2,6 +2,7 @@ package pages
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -146,10 +147,28 @@ func valueText(v any) string {
 			return "yes"
 		}
 		return "no"
+	case []any:
+		return listText(v)
 	}
 	text, err := json.Marshal(v)
 	if err != nil {
 		return "?"
 	}
 	return string(text)
+}
+
+// mostListed is how many values of a list are written out.
+const mostListed = 4
+
+// listText is a list for people. A long one is counted, and only begins.
+func listText(list []any) string {
+	var texts []string
+	for _, v := range list[:min(len(list), mostListed)] {
+		texts = append(texts, valueText(v))
+	}
+	text := strings.Join(texts, ", ")
+	if more := len(list) - mostListed; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }

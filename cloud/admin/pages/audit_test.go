@@ -3,6 +3,7 @@ package pages_test
 import (
 	"fmt"
 	"regexp"
+	"strings"
 	"testing"
 
 	"latchkey/access"
@@ -25,6 +26,18 @@ func TestAudit(t *testing.T) {
 	w.wants(a, 200, "Create user", "directory, token “Entra ID”", "people/"+ann, "&lt;b&gt;Ann&lt;/b&gt;",
 		"department: <del>Lab</del> → <ins>Sales</ins>", "door: unlock ms: <ins>7000</ins>", "refused", "has characters that no card number has")
 	w.lacks(a, "104711", "<b>Ann", "Newest")
+}
+
+// TestAuditOfMany: a list that is long is counted.
+func TestAuditOfMany(t *testing.T) {
+	w := newWorld(t)
+	var ids []string
+	for i := range 6 {
+		ids = append(ids, w.user(fmt.Sprintf("User%d", i), "Lab", ""))
+	}
+	w.group("Chemists", ids...)
+	a := w.get("audit")
+	w.wants(a, 200, "members added: <ins>"+strings.Join(ids[:4], ", ")+" and 2 more</ins>")
 }
 
 func TestAuditByPages(t *testing.T) {
