@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"strings"
 	"unicode/utf8"
 )
@@ -107,23 +108,39 @@ func decodeValue(dec *json.Decoder) (any, error) {
 
 // tooDeep gives the offset of the bracket that goes past maxNesting, or -1.
 func tooDeep(data []byte) int {
-	depth, quoted := 0, false
-	for i := 0; i < len(data); i++ {
-		switch c := data[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
+	depth := 0
+	for i, c := range structure(data) {
+		switch c {
+		case '{', '[':
 			if depth++; depth > maxNesting {
 				return i
 			}
-		case c == '}' || c == ']':
+		case '}', ']':
 			depth--
 		}
 	}
 	return -1
+}
+
+// structure yields the brackets and commas of JSON that are in none of its
+// texts.
+func structure(data []byte) iter.Seq2[int, byte] {
+	return func(yield func(int, byte) bool) {
+		quoted := false
+		for i := 0; i < len(data); i++ {
+			switch c := data[i]; {
+			case quoted && c == '\\':
+				i++
+			case c == '"':
+				quoted = !quoted
+			case quoted:
+			case c == '{', c == '[', c == '}', c == ']', c == ',':
+				if !yield(i, c) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // encode writes JSON as it is read by people and directories: no HTML escapes.

@@ -101,20 +101,15 @@ func split(fields []field, doc []byte) (all []field, ok bool) {
 
 // valueLen is how many bytes the JSON value at the start of b takes.
 func valueLen(b []byte) int {
-	depth, quoted := 0, false
-	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			depth++
-		case c == '}' || c == ']':
-			depth--
+	depth := 0
+	for i, c := range structure(b) {
+		switch {
 		case c == ',' && depth == 0:
 			return i
+		case c == '{', c == '[':
+			depth++
+		case c == '}', c == ']':
+			depth--
 		}
 	}
 	return len(b)
