@@ -3,8 +3,10 @@ package scim_test
 import (
 	"fmt"
 	"net/url"
+	"runtime"
 	"slices"
 	"strings"
+	"time"
 )
 
 // rules7644 are the rules of RFC 7644, the protocol.
@@ -144,6 +146,9 @@ func rulesOfLists() []rule {
 		n := r.name()
 		for i, more := range []string{`"title":"b","emails":[{"value":"z@x"},{"value":"a@x","primary":true}]`, `"title":"C","emails":[{"value":"b@x"}]`, `"displayName":"none"`} {
 			paths = append(paths, r.user(fmt.Sprintf(`"nickName":%q,"externalId":"%s%s",%s`, n, n, []string{"b", "B", "a"}[i], more)))
+			for made := time.Now().UnixMilli(); time.Now().UnixMilli() == made; { // times are kept to the millisecond
+				runtime.Gosched()
+			}
 		}
 		return "filter=" + url.QueryEscape(fmt.Sprintf("nickName eq %q", n)), paths
 	}
