@@ -27,7 +27,7 @@ func TestPagesAreBehindTheSignIn(t *testing.T) {
 		{"GET", publicURL + "/admin/sign-in", http.StatusOK, ""},
 		{"GET", publicURL + "/admin/static/style.css", http.StatusOK, ""},
 		{"GET", publicURL + "/admin/sign-in/acme/start", http.StatusNotFound, ""},
-		{"GET", publicURL + "/admin/sign-in/callback", http.StatusBadRequest, ""},
+		{"GET", publicURL + "/admin/sign-in/acme/callback", http.StatusBadRequest, ""},
 		{"POST", publicURL + "/admin/sign-out", http.StatusSeeOther, "/admin/sign-in"},
 		{"GET", "https://evil.example/admin/people", http.StatusTemporaryRedirect, publicURL + "/admin/people"},
 		{"POST", "https://evil.example/admin/properties", http.StatusMisdirectedRequest, ""},

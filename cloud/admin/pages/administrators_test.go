@@ -123,7 +123,7 @@ func accountsForm(secret string) []string {
 func TestAccounts(t *testing.T) {
 	w := newWorld(t)
 	provider := w.accounts()
-	w.wants(w.get("administrators"), 200, "https://latchkey.example/admin/sign-in/callback", "People come in by codes alone")
+	w.wants(w.get("administrators"), 200, "https://latchkey.example/admin/sign-in/acme/callback", "People come in by codes alone")
 	w.wants(w.post("administrators/accounts", accountsForm("")...), 422, "Client secret: is required")
 	w.wants(w.post("administrators/accounts", "issuer", "https://login.microsoftonline.com/common/v2.0", "client_id", "<i>x", "client_secret", "s", "domains", "no domain"),
 		422, "vouches for nobody", "common/v2.0", "&lt;i&gt;x", "no domain")

@@ -83,7 +83,7 @@ func (s *Service) Set(ctx context.Context, by cloud.Actor, org string, q Request
 	case other:
 		return invalid("client_secret", "is required for a new issuer or client")
 	}
-	if _, err := s.discover(ctx, next, nil); err != nil {
+	if _, err := s.discover(ctx, org, next, nil); err != nil {
 		s.log.WarnContext(ctx, "a sign-in provider was refused", "org", org, "err", clip(err.Error(), 500))
 		return invalid("issuer", "%s", away(next, err))
 	}
@@ -174,7 +174,7 @@ func (s *Service) Status(ctx context.Context, org string) (Status, error) {
 	if _, err := s.cloud.Org(ctx, org); err != nil {
 		return Status{}, err
 	}
-	st := Status{RedirectURI: s.RedirectURI(), StartURL: s.at("sign-in/" + url.PathEscape(org) + "/start")}
+	st := Status{RedirectURI: s.RedirectURI(org), StartURL: s.at("sign-in/" + url.PathEscape(org) + "/start")}
 	c, _, err := s.connection(ctx, org)
 	if errors.Is(err, errNoProvider) {
 		return st, nil

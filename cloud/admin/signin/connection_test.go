@@ -65,7 +65,7 @@ func TestPlainProviderOfThisMachine(t *testing.T) {
 	w.connect()
 	st, err := w.signin.Status(t.Context(), "acme")
 	w.ok(err)
-	if st.Issuer != "http://localhost:9000" || st.Problem != "" || st.RedirectURI != "http://127.0.0.1:8480/admin/sign-in/callback" || st.StartURL != "http://127.0.0.1:8480/admin/sign-in/acme/start" {
+	if st.Issuer != "http://localhost:9000" || st.Problem != "" || st.RedirectURI != "http://127.0.0.1:8480/admin/sign-in/acme/callback" || st.StartURL != "http://127.0.0.1:8480/admin/sign-in/acme/start" {
 		t.Errorf("status %+v", st)
 	}
 }

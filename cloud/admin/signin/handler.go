@@ -57,7 +57,7 @@ func (s *Service) Handler() http.Handler {
 	on("GET "+Root+"sign-in", func(w http.ResponseWriter, r *http.Request) error { return s.showForms(w, r, pages) })
 	on("POST "+Root+"sign-in", func(w http.ResponseWriter, r *http.Request) error { return s.takeForm(w, r, pages) })
 	on("GET "+Root+"sign-in/{org}/start", s.start)
-	on("GET "+Root+"sign-in/callback", s.callback)
+	on("GET "+Root+"sign-in/{org}/callback", s.callback)
 	on("POST "+Root+"sign-out", s.signOut)
 	return s.Protect(mux)
 }

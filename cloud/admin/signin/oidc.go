@@ -68,10 +68,9 @@ func (s *Service) callback(w http.ResponseWriter, r *http.Request) error {
 	f, ok := s.flow(r)
 	s.dropCookie(w, s.flowCookie())
 	query := r.URL.Query()
-	if !ok || subtle.ConstantTimeCompare([]byte(query.Get("state")), []byte(f.State)) != 1 {
+	if !ok || r.PathValue("org") != f.Org || subtle.ConstantTimeCompare([]byte(query.Get("state")), []byte(f.State)) != 1 {
 		return &problem{status: http.StatusBadRequest, text: "This sign-in was not begun in this browser, or more than ten minutes ago. Start again."}
 	}
-	r.SetPathValue("org", f.Org) // for the page that says why not
 	account, err := s.vouched(r.Context(), f, query)
 	if err == nil {
 		var secret string

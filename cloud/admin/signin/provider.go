@@ -86,7 +86,7 @@ func (s *Service) provider(ctx context.Context, org string) (*provider, error) {
 	}
 	// Whoever goes away must not break it off for the others.
 	ctx = context.WithoutCancel(ctx)
-	p, err, _ := s.asking.Do(org+"\x00"+string(doc), func() (any, error) { return s.discover(ctx, conn, doc) })
+	p, err, _ := s.asking.Do(org+"\x00"+string(doc), func() (any, error) { return s.discover(ctx, org, conn, doc) })
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func (s *Service) provider(ctx context.Context, org string) (*provider, error) {
 }
 
 // discover asks a provider what it is (OpenID Connect Discovery §4).
-func (s *Service) discover(ctx context.Context, conn connection, doc []byte) (*provider, error) {
+func (s *Service) discover(ctx context.Context, org string, conn connection, doc []byte) (*provider, error) {
 	found, err := oidc.NewProvider(oidc.ClientContext(ctx, s.client), conn.Issuer)
 	if err != nil {
 		return nil, err
@@ -121,7 +121,7 @@ func (s *Service) discover(ctx context.Context, conn connection, doc []byte) (*p
 	}
 	return &provider{
 		conn: conn, doc: doc, asked: s.now(),
-		oauth:    oauth2.Config{ClientID: conn.ClientID, Endpoint: endpoint, RedirectURL: s.RedirectURI(), Scopes: []string{oidc.ScopeOpenID, oidc.ScopeProfile, oidc.ScopeEmail}},
+		oauth:    oauth2.Config{ClientID: conn.ClientID, Endpoint: endpoint, RedirectURL: s.RedirectURI(org), Scopes: []string{oidc.ScopeOpenID, oidc.ScopeProfile, oidc.ScopeEmail}},
 		verifier: found.Verifier(&oidc.Config{ClientID: conn.ClientID, Now: s.now}),
 	}, nil
 }
@@ -147,6 +147,10 @@ func away(conn connection, err error) string {
 	return fmt.Sprintf("Your provider %.100s answers with what is no OpenID Connect.", host)
 }
 
-// RedirectURI is where providers send people back to; they want to know it
-// beforehand.
-func (s *Service) RedirectURI() string { return s.at("sign-in/callback") }
+// RedirectURI is where org's provider sends people back to; it wants to know it
+// beforehand. Each organisation has its own, so that no provider can send people
+// on to another organisation's and be given what that one answers (RFC 9700
+// §4.4.2.2).
+func (s *Service) RedirectURI(org string) string {
+	return s.at("sign-in/" + url.PathEscape(org) + "/callback")
+}

@@ -215,7 +215,7 @@ func TestTriesAreSlowedDown(t *testing.T) {
 	if rec := guesser.get(public + "/admin/sign-in/acme/start"); rec.Code != http.StatusTooManyRequests {
 		t.Errorf("too many starts: %d, want 429", rec.Code)
 	}
-	if rec := guesser.get(public + "/admin/sign-in/callback"); rec.Code != http.StatusTooManyRequests {
+	if rec := guesser.get(public + "/admin/sign-in/acme/callback"); rec.Code != http.StatusTooManyRequests {
 		t.Errorf("too many answers: %d, want 429", rec.Code)
 	}
 	w.later(20 * time.Second)
