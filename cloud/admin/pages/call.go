@@ -59,7 +59,7 @@ type page struct {
 // A redirect goes to another page, which says what was done: did is a key of
 // the table of notices.
 type redirect struct {
-	to  string // below Root
+	to  string // below Root, as it stands in an address: what somebody entered is escaped
 	did string
 }
 
@@ -92,6 +92,15 @@ func (s *server) post(path string, need signin.Role, f func(*call) (answer, erro
 // serve finds out who calls, lets f answer, and words what is refused.
 func (s *server) serve(w http.ResponseWriter, r *http.Request, need signin.Role, f func(*call) (answer, error)) {
 	visitor, err := s.signIn.Visitor(r)
+	var unread error
+	if err == nil {
+		unread = readForm(r)
+	}
+	if err == nil && r.Method == http.MethodPost {
+		// A form comes as slowly as its sender likes: what counts is what they may
+		// do once it is here.
+		visitor, err = s.signIn.Visitor(r)
+	}
 	if errors.Is(err, signin.ErrSignedOut) {
 		to := Root + "sign-in"
 		if r.Method == http.MethodGet && r.URL.Path != Root {
@@ -105,8 +114,8 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request, need signin.Role,
 		s.refuse(w, c, err)
 		return
 	}
-	if err := r.ParseForm(); err != nil {
-		s.refuse(w, c, &refusal{http.StatusBadRequest, "The form cannot be read", formProblem(err)})
+	if unread != nil {
+		s.refuse(w, c, &refusal{http.StatusBadRequest, "The form cannot be read", formProblem(unread)})
 		return
 	}
 	if !visitor.Role.AtLeast(need) {
@@ -120,6 +129,19 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request, need signin.Role,
 	if err != nil {
 		s.refuse(w, c, err)
 	}
+}
+
+// readForm reads the form and the query, whose names and values are text.
+func readForm(r *http.Request) error {
+	if err := r.ParseForm(); err != nil {
+		return err
+	}
+	for name, values := range r.Form {
+		if !signin.Text(append(values, name)...) {
+			return errors.New("pages: a field is no text")
+		}
+	}
+	return nil
 }
 
 func formProblem(err error) string {

@@ -69,7 +69,7 @@ type server struct {
 // routes is the whole app in one place.
 func (s *server) routes() {
 	files := http.StripPrefix(Root, http.FileServerFS(static))
-	s.mux.HandleFunc("GET "+Root+"static/", func(w http.ResponseWriter, r *http.Request) {
+	s.mux.HandleFunc("GET "+Root+"static/{file}", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "max-age=300")
 		files.ServeHTTP(w, r)
 	})

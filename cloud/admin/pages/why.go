@@ -56,7 +56,7 @@ func findWhy(c *call) (answer, error) {
 // whyAddress is the page about a person at a place, below Root.
 func whyAddress(person, at string) string {
 	site, door := splitPlace(at)
-	to := "people/" + person + "/why/" + url.PathEscape(site)
+	to := "people/" + url.PathEscape(person) + "/why/" + url.PathEscape(site)
 	if door != "" {
 		to += "?" + url.Values{"door": {door}}.Encode()
 	}
@@ -66,7 +66,7 @@ func whyAddress(person, at string) string {
 // chooseWhy goes to the place that the person's page asks about.
 func chooseWhy(c *call) (answer, error) {
 	if c.text("at") == "" {
-		return redirect{to: "people/" + c.id()}, nil
+		return redirect{to: "people/" + url.PathEscape(c.id())}, nil
 	}
 	return redirect{to: whyAddress(c.id(), c.text("at"))}, nil
 }

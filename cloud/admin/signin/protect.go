@@ -2,7 +2,9 @@ package signin
 
 import (
 	"net/http"
+	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // contentPolicy lets the pages load their own style, script and pictures, and
@@ -37,8 +39,18 @@ func Guard(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
+		if !Text(r.URL.Path) {
+			http.Error(w, "The address is no text.", http.StatusBadRequest)
+			return
+		}
 		guarded.ServeHTTP(w, r)
 	})
+}
+
+// Text says whether all of these can be looked for and stored: PostgreSQL takes
+// UTF-8 without zero bytes, and calls anything else a fault.
+func Text(all ...string) bool {
+	return !slices.ContainsFunc(all, func(s string) bool { return !utf8.ValidString(s) || strings.ContainsRune(s, 0) })
 }
 
 // ours says whether a Host header names the public URL's host.
