@@ -60,7 +60,7 @@ func NewClient(c ClientConfig) (*Client, error) {
 		return nil, err
 	}
 	if c.Transport == nil {
-		c.Transport = newTransport()
+		c.Transport = NewTransport()
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -73,7 +73,8 @@ func NewClient(c ClientConfig) (*Client, error) {
 	}, nil
 }
 
-func newTransport() *http.Transport {
+// NewTransport is how a Client without one of its ClientConfig reaches Okta.
+func NewTransport() *http.Transport {
 	return &http.Transport{
 		Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: 10 * time.Second}).DialContext, ForceAttemptHTTP2: true,
 		TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: callTimeout, IdleConnTimeout: 90 * time.Second,

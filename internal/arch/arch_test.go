@@ -47,6 +47,7 @@ var may = map[string]string{
 	"cloud/admin/pages":           "cloud cloud/admin/signin cloud/okta access wiegand delta",
 	"cloud/seal":                  "",
 	"cloud/throttle":              "",
+	"cloud/egress":                "",
 	"cloud/admin/signin":          "cloud cloud/admin cloud/seal cloud/throttle access wiegand delta",
 	"cloud/admin/signin/oidctest": "",
 	"cloud/okta":                  "cloud cloud/seal access wiegand delta",

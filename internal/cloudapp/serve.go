@@ -21,6 +21,7 @@ import (
 
 	"latchkey/cloud"
 	"latchkey/cloud/admin/signin"
+	"latchkey/cloud/egress"
 	"latchkey/cloud/okta"
 	"latchkey/cloud/seal"
 	"latchkey/delta"
@@ -43,6 +44,7 @@ type serveCmd struct {
 	Dir              string `help:"Where the database, keys and the broker's files go." default:"/var/lib/latchkey-cloud" placeholder:"DIR"`
 	Listen           string `help:"Where SCIM, the admin API, /healthz, /readyz and /metrics are served. Put TLS in front, and let it pass /scim/v2, /admin and /okta/events alone." default:"127.0.0.1:8480" placeholder:"HOST:PORT"`
 	PublicURL        string `help:"How browsers reach the cloud, such as https://cloud.example: the admin pages answer there alone. Empty is this machine, at the port of --listen." env:"LATCHKEY_PUBLIC_URL" placeholder:"URL"`
+	PrivateProviders bool   `help:"Let organisations name sign-in providers and Oktas in private networks, such as the cloud's own. Without --public-url they may anyway." env:"LATCHKEY_PRIVATE_PROVIDERS"`
 	Broker           string `help:"An MQTT broker's URL; empty runs one inside." placeholder:"mqtt://HOST:PORT"`
 	BrokerListen     string `help:"Where the broker inside listens." default:"127.0.0.1:1883" placeholder:"HOST:PORT"`
 	OktaKeyFile      string `help:"The secret that Okta's tokens and sign-in providers' client secrets are sealed with in the database; empty is okta.key in the folder, made at the first start." placeholder:"FILE"`
@@ -132,20 +134,27 @@ func (c *serveCmd) sealed(service *cloud.Service, at net.Addr, log *slog.Logger)
 	if err != nil {
 		return nil, nil, err
 	}
-	pulls, err := okta.NewService(service, okta.Options{Seal: sealer, Log: log})
+	pulls, err := okta.NewService(service, okta.Options{Seal: sealer, Transport: c.outbound(okta.NewTransport()), Log: log})
 	if err != nil {
 		return nil, nil, err
 	}
-	public := c.PublicURL
-	if public == "" {
-		public = localURL(at)
-	}
+	public := cmp.Or(c.PublicURL, localURL(at))
 	log.Info("admin pages", "url", strings.TrimSuffix(public, "/")+signin.Root)
-	door, err := signin.NewService(service, signin.Options{PublicURL: public, Secret: secret, Log: log})
+	door, err := signin.NewService(service, signin.Options{PublicURL: public, Secret: secret, Transport: c.outbound(signin.NewTransport()), Log: log})
 	if err != nil {
 		return nil, nil, fmt.Errorf("--public-url: %w", err)
 	}
 	return pulls, door, nil
+}
+
+// outbound is t for hosts that an organisation's owner names. Where owners come
+// from elsewhere they may be anybody, and are not to reach what is beside the
+// cloud.
+func (c *serveCmd) outbound(t *http.Transport) http.RoundTripper {
+	if c.PublicURL == "" || c.PrivateProviders {
+		return t
+	}
+	return egress.Outside(t)
 }
 
 // localURL is how a browser of this machine reaches an address that is listened

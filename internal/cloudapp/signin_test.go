@@ -1,10 +1,20 @@
 package cloudapp
 
 import (
+	"errors"
+	"io"
+	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
+
+	"latchkey/cloud"
+	"latchkey/cloud/admin/signin"
+	"latchkey/cloud/egress"
+	"latchkey/cloud/okta"
 )
 
 // TestPagesAreBehindTheSignIn: the pages and the sign-in answer at the public
@@ -56,5 +66,37 @@ func TestLocalURL(t *testing.T) {
 		if got := localURL(addr); got != want {
 			t.Errorf("%s: %s, want %s", at, got, want)
 		}
+	}
+}
+
+// TestOwnersDoNotReachInside: behind a public URL an owner's provider cannot be
+// a server beside the cloud; where the operator says so it can.
+func TestOwnersDoNotReachInside(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.service.CreateOrg(t.Context(), "test", cloud.Org{ID: "acme"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, inside := range []bool{false, true} {
+		var calls atomic.Int32
+		srv := httptest.NewUnstartedServer(http.NotFoundHandler())
+		srv.Config.ConnState = func(net.Conn, http.ConnState) { calls.Add(1) }
+		srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+		srv.StartTLS()
+		c := &serveCmd{Dir: t.TempDir(), PublicURL: publicURL, PrivateProviders: inside}
+		_, door, err := c.sealed(w.service, srv.Listener.Addr(), slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := door.Set(t.Context(), "test", "acme", signin.Request{Issuer: srv.URL, ClientID: "latchkey", Secret: "secret"}); err == nil {
+			t.Error("a provider was taken")
+		}
+		_, err = c.outbound(okta.NewTransport()).RoundTrip(httptest.NewRequestWithContext(t.Context(), "GET", srv.URL, nil))
+		if errors.Is(err, egress.ErrInside) == inside {
+			t.Errorf("private providers %v: Okta: %v", inside, err)
+		}
+		if called := calls.Load() > 0; called != inside {
+			t.Errorf("private providers %v: called %v", inside, called)
+		}
+		srv.Close()
 	}
 }

@@ -29,14 +29,19 @@ type provider struct {
 	verifier *oidc.IDTokenVerifier
 }
 
+// NewTransport is how a Service without one of Options reaches providers.
+func NewTransport() *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.ResponseHeaderTimeout = providerTimeout
+	t.MaxResponseHeaderBytes = 64 << 10
+	return t
+}
+
 // newClient is how providers are asked: with limits, and without following them
 // elsewhere.
 func newClient(transport http.RoundTripper) *http.Client {
 	if transport == nil {
-		own := http.DefaultTransport.(*http.Transport).Clone()
-		own.ResponseHeaderTimeout = providerTimeout
-		own.MaxResponseHeaderBytes = 64 << 10
-		transport = own
+		transport = NewTransport()
 	}
 	return &http.Client{
 		Transport: short{transport}, Timeout: providerTimeout,
