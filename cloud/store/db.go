@@ -58,7 +58,8 @@ type engine struct {
 	shared bool
 	begin  func(ctx context.Context, db *sql.DB, t turn) (*sql.Tx, error)
 	// tries is how often a transaction is run at most, for as long as clash
-	// says that another one was in the way. The last try has the turn alone.
+	// says that another one was in the way. The last try has the turn alone, or
+	// only reads and is in nobody's way.
 	tries int
 	clash func(error) bool
 }
@@ -67,9 +68,10 @@ type engine struct {
 type turn int
 
 const (
-	readTurn   turn = iota
-	sharedTurn      // writes, beside others
-	soleTurn        // writes, beside none
+	readTurn     turn = iota
+	lastReadTurn      // reads, and nothing that others do can be in its way
+	sharedTurn        // writes, beside others
+	soleTurn          // writes, beside none
 )
 
 // Close closes the database. Transactions that are still running fail.
@@ -115,26 +117,23 @@ func (db *DB) migrations(options ...goose.ProviderOption) (*goose.Provider, erro
 
 // Update runs f in a transaction that is on the disk when Update returns nil.
 func (db *DB) Update(ctx context.Context, f func(cloud.Tx) error) error {
-	var err error
-	for try := 1; try <= db.tries; try++ {
-		t := sharedTurn
-		if try == db.tries {
-			t = soleTurn
-		}
-		var again bool
-		if again, err = db.run(ctx, db.write, t, f); !again {
-			break
-		}
-	}
-	return err
+	return db.runs(ctx, db.write, sharedTurn, soleTurn, f)
 }
 
 // View runs f on one moment's state.
 func (db *DB) View(ctx context.Context, f func(cloud.Tx) error) error {
-	var err error
-	for range db.tries {
+	return db.runs(ctx, db.read, readTurn, lastReadTurn, f)
+}
+
+// runs runs f until no other transaction is in the way: in turn t, and the last
+// time in turn last.
+func (db *DB) runs(ctx context.Context, pool *sql.DB, t, last turn, f func(cloud.Tx) error) (err error) {
+	for try := 1; try <= db.tries; try++ {
+		if try == db.tries {
+			t = last
+		}
 		var again bool
-		if again, err = db.run(ctx, db.read, readTurn, f); !again {
+		if again, err = db.run(ctx, pool, t, f); !again {
 			break
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -150,14 +151,16 @@ func postgresEngine() engine {
 // when PostgreSQL decides what it sees. Beside no other writer one moment's
 // state is all that it takes to be serialisable, and what PostgreSQL suspects
 // of transactions that have ended already cannot undo it: it does suspect them
-// wrongly when many write to the same rows.
+// wrongly when many write to the same rows. It keeps no note of what it read
+// either, so that the last try goes through where there is no room for notes.
 func beginPostgres(ctx context.Context, db *sql.DB, t turn) (*sql.Tx, error) {
 	level := sql.LevelSerializable
-	if t == soleTurn {
+	if t == soleTurn || t == lastReadTurn {
 		level = sql.LevelRepeatableRead
 	}
-	sqlTx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: level, ReadOnly: t == readTurn})
-	if err != nil || t == readTurn {
+	reads := t == readTurn || t == lastReadTurn
+	sqlTx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: level, ReadOnly: reads})
+	if err != nil || reads {
 		return sqlTx, err
 	}
 	mode := "ROW EXCLUSIVE"
@@ -172,10 +175,12 @@ func beginPostgres(ctx context.Context, db *sql.DB, t turn) (*sql.Tx, error) {
 
 // clashes says whether err may come from another transaction: a serialisation
 // failure or a deadlock does, and a constraint that is violated may be by what
-// another one committed after this one began.
+// another one committed after this one began. Shared memory (53200) runs out
+// when one transaction lasts, and the server must remember for its sake what
+// the many that ended meanwhile had read.
 func clashes(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (pg.Code == "40001" || pg.Code == "40P01" || strings.HasPrefix(pg.Code, "23"))
+	return ok && (slices.Contains([]string{"40001", "40P01", "53200"}, pg.Code) || strings.HasPrefix(pg.Code, "23"))
 }
 
 // postgresText is s with U+FFFD for what PostgreSQL takes in no text.

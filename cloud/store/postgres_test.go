@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -200,6 +201,40 @@ func TestUpdateRunsAgain(t *testing.T) {
 		t.Errorf("ran %d times, want %d", runs, db.tries)
 	}
 	is(c, "counted", int64(db.tries), func(tx cloud.Tx) (int64, error) { o, err := tx.Org("acme"); return o.Config, err })
+}
+
+// TestFullMemoryIsRetried: while one transaction lasts the server runs out of
+// room for what others have read, and each of them is done all the same.
+func TestFullMemoryIsRetried(t *testing.T) {
+	db := openTestPostgres(t, pgtest.Cramped(t))
+	c := contract{t, &db.DB}
+	c.update(putOrg("lasting"))
+	lasting, err := db.write.BeginTx(t.Context(), &sql.TxOptions{Isolation: sql.LevelSerializable})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lasting.Rollback()
+	if _, err := lasting.ExecContext(t.Context(), `SELECT id FROM org WHERE id = 'lasting'`); err != nil {
+		t.Fatal(err)
+	}
+	again := 0
+	before := "lasting"
+	for i := range 400 {
+		id := fmt.Sprintf("%04d", i)
+		runs := -1
+		c.update(func(tx cloud.Tx) error {
+			runs++
+			_, err := tx.Org(before)
+			return errors.Join(err, putOrg(id)(tx))
+		})
+		again += runs
+		is(c, "organisation", id, func(tx cloud.Tx) (string, error) { o, err := tx.Org(id); return o.ID, err })
+		before = id
+	}
+	if again == 0 {
+		t.Error("the memory held out: this test checked nothing")
+	}
+	t.Logf("ran again %d times", again)
 }
 
 // TestPasswordIsNotShown: no error that has to do with the URL has it.

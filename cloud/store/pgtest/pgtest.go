@@ -30,16 +30,23 @@ var server = sync.OnceValues(start)
 type process struct {
 	url  string
 	pipe io.Closer // kept, because one that nobody holds is closed
+	wait func() error
 }
 
 func start() (process, error) {
 	if url := os.Getenv("LATCHKEY_TEST_DATABASE"); url != "" {
 		return process{url: url}, nil
 	}
+	return launch()
+}
+
+// launch starts a server with the variables env, which scripts/postgres reads.
+func launch(env ...string) (process, error) {
 	_, file, _, _ := runtime.Caller(0)
 	script := filepath.Join(filepath.Dir(file), "../../../scripts/postgres")
 	// cat ends when its pipe closes, which it does however this process ends.
 	cmd := exec.Command(script, "sh", "-c", `echo "$LATCHKEY_TEST_DATABASE"; exec cat`)
+	cmd.Env = append(os.Environ(), env...)
 	pipe, err := cmd.StdinPipe()
 	if err != nil {
 		return process{}, err
@@ -57,7 +64,24 @@ func start() (process, error) {
 	if err != nil {
 		return process{}, errors.Join(cmd.Wait(), errors.New(strings.TrimSpace(complaints.String())))
 	}
-	return process{strings.TrimSpace(url), pipe}, nil
+	return process{strings.TrimSpace(url), pipe, cmd.Wait}, nil
+}
+
+// Cramped starts a server that has as little shared memory as PostgreSQL can do
+// with, and returns the URL of an empty database there. It goes with the test,
+// which is skipped where PostgreSQL is not installed.
+func Cramped(tb testing.TB) string {
+	tb.Helper()
+	srv, err := launch("PRED_LOCKS=10", "CONNECTIONS=20")
+	if err != nil {
+		tb.Skip("no PostgreSQL server: ", err)
+	}
+	tb.Cleanup(func() {
+		if err := errors.Join(srv.pipe.Close(), srv.wait()); err != nil {
+			tb.Error(err)
+		}
+	})
+	return srv.url
 }
 
 // Database makes an empty database and returns its URL. It goes with the server.
