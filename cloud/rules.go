@@ -205,6 +205,8 @@ func checkRule(r *Rule, groups map[string]bool, wallet bool) error {
 			return invalid("conditions", "condition %d: want either a group or an attribute", i+1)
 		case c.Attr == "" && (c.Op != "" || c.Value != ""):
 			return invalid("conditions", "condition %d: a group takes no operator and no value", i+1)
+		case max(len(c.Group), len(c.GroupID), len(c.Attr), len(c.Value)) > maxCondition:
+			return invalid("conditions", "condition %d: want at most %d bytes of each", i+1, maxCondition)
 		case c.Attr != "" && !slices.Contains([]string{OpEqual, OpNotEqual, OpContains, OpStarts, OpPresent}, c.Op):
 			return invalid("conditions", "condition %d: operator %.20q, want eq, ne, co, sw or pr", i+1, c.Op)
 		case c.Attr != "" && c.Op != OpPresent && strings.TrimSpace(c.Value) == "":
@@ -223,6 +225,7 @@ const (
 	maxManualGroups = 128 // of one person at one site
 	maxCards        = 32  // of one person, besides the directory's
 	maxConditions   = 64
+	maxCondition    = 1024 // bytes of a group, an attribute or a value: each is compared with everybody's
 )
 
 // bind ties the conditions of r that name a group to the group's id. Those

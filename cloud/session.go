@@ -17,6 +17,11 @@ const (
 	CodeSessionLongest = 8 * time.Hour  // by a sign-in code
 )
 
+// clocksApart is how far the clocks of processes at one database may be from
+// one another. What seems to be from later than that, the clock has gone back
+// over, and nobody knows how much longer it would last.
+const clocksApart = 5 * time.Minute
+
 // seenEvery is how often a session's last request is written at most.
 const seenEvery = time.Minute
 
@@ -162,7 +167,7 @@ func (s *Service) Session(ctx context.Context, secret string) (session Session, 
 		if session, err = tx.Session(hash); err != nil {
 			return cmp.Or(ignore(err, ErrNotFound), ErrSignedOut)
 		}
-		if !now.Before(session.Until()) {
+		if !now.Before(session.Until()) || session.Seen.After(now.Add(clocksApart)) {
 			return ErrSignedOut
 		}
 		if session.Email == "" {

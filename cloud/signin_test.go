@@ -105,6 +105,27 @@ func TestSignInCodeIsGoodOnce(t *testing.T) {
 	w.isOut("after eight hours", secret)
 }
 
+// TestClockGoesBack: a clock that goes back gives no session and no code more
+// time; one that is a little behind takes nothing away.
+func TestClockGoesBack(t *testing.T) {
+	w := newWorld(t)
+	code, _, err := w.svc.MakeSignInCode(w.ctx, admin, "acme")
+	w.ok(err)
+	secret, s, err := w.svc.SignInByCode(w.ctx, code)
+	w.ok(err)
+	code, _, err = w.svc.MakeSignInCode(w.ctx, admin, "acme")
+	w.ok(err)
+	w.clock = s.Began.Add(-4 * time.Minute)
+	w.isIn(secret)
+	w.clock = s.Began.Add(-time.Hour)
+	w.isOut("an hour before it began", secret)
+	if _, _, err := w.svc.SignInByCode(w.ctx, code); err != cloud.ErrSignInCode {
+		t.Errorf("code an hour before it was made: %v, want ErrSignInCode", err)
+	}
+	w.clock = s.Began.Add(time.Minute)
+	w.isIn(secret)
+}
+
 func TestSignInCodeIsGoodForOneOfMany(t *testing.T) {
 	w := newWorld(t)
 	svc, err := cloud.NewService(w.db, cloud.Options{}) // twice is not for many at a time

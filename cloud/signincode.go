@@ -34,7 +34,9 @@ type SignInCode struct {
 }
 
 // good says whether the code can be used at a moment.
-func (c *SignInCode) good(now time.Time) bool { return c.Used.IsZero() && now.Before(c.Expires) }
+func (c *SignInCode) good(now time.Time) bool {
+	return c.Used.IsZero() && now.Before(c.Expires) && !c.Made.After(now.Add(clocksApart))
+}
 
 // who is whoever shows the code, in the audit trail.
 func (c *SignInCode) who() Actor { return Actor("sign-in code " + c.Label) }

@@ -101,8 +101,14 @@ func (s *Service) takeForm(w http.ResponseWriter, r *http.Request, pages *templa
 	return nil
 }
 
-// letIn gives the browser its session and sends it on.
+// letIn gives the browser its session in place of the one that it had, which
+// nobody could end any more, and sends it on.
 func (s *Service) letIn(w http.ResponseWriter, r *http.Request, secret string, session cloud.Session, to string) {
+	if old, err := r.Cookie(s.sessionCookie()); err == nil {
+		if err := s.cloud.SignOut(r.Context(), old.Value); err != nil {
+			s.log.ErrorContext(r.Context(), "a browser's earlier session was not ended", "err", err)
+		}
+	}
 	s.setCookie(w, s.sessionCookie(), secret, session.Ends.Sub(s.now()))
 	s.log.InfoContext(r.Context(), "signed in", "org", session.Org, "who", session.Actor())
 	http.Redirect(w, r, to, http.StatusSeeOther)

@@ -135,12 +135,14 @@ func (s *Service) vouched(ctx context.Context, f flow, query url.Values) (cloud.
 var oauthError = regexp.MustCompile(`^[a-z_]{1,40}$`)
 
 // saidNo words what a provider sends people back with (RFC 6749 §4.1.2.1).
+// Whoever has begun a sign-in can send themselves back like that, so that it is
+// nothing for an organisation's audit trail, which is kept for good.
 func saidNo(code, description string) error {
 	text := "Your provider did not let you in."
 	if oauthError.MatchString(code) {
 		text = "Your provider did not let you in: " + strings.ReplaceAll(code, "_", " ") + "."
 	}
-	return &problem{status: http.StatusForbidden, text: text, err: fmt.Errorf("signin: the provider said %q: %q", clip(code, 80), clip(description, 300)), audit: true}
+	return &problem{status: http.StatusForbidden, text: text, err: fmt.Errorf("signin: the provider said %q: %q", clip(code, 80), clip(description, 300))}
 }
 
 // redeem gets the ID token for a code.
@@ -174,7 +176,7 @@ func exchangeProblem(conn connection, err error) error {
 	case said.ErrorCode == "invalid_client", said.ErrorCode == "unauthorized_client", said.Response.StatusCode == http.StatusUnauthorized:
 		return &problem{status: http.StatusBadGateway, text: "Your provider does not take the cloud's client secret: it is wrong, or has expired. An owner has to set it again.", err: log}
 	case said.ErrorCode == "invalid_grant":
-		return &problem{status: http.StatusForbidden, text: "The answer of your provider was used already, or is too old. Start again.", err: log, audit: true}
+		return &problem{status: http.StatusForbidden, text: "The answer of your provider was used already, or is too old. Start again.", err: log} // anybody can make up a code: see saidNo
 	}
 	return &problem{status: http.StatusBadGateway, text: fmt.Sprintf("Your provider answered with an error (%d). Try again.", said.Response.StatusCode), err: log}
 }

@@ -83,8 +83,8 @@ func TestProviderLies(t *testing.T) {
 		"a lookalike":          {oidctest.Lies{Claims: map[string]any{"email": "an\u212A@acme.example"}}, 403, "no address that can be used", true},
 		"claims of no kind":    {oidctest.Lies{Claims: map[string]any{"email": 7}}, 403, "cannot be read", true},
 		"no ID token":          {oidctest.Lies{NoToken: true}, 502, "sent no ID token", false},
-		"denied":               {oidctest.Lies{Deny: "access_denied"}, 403, "did not let you in: access denied.", true},
-		"denied in odd words":  {oidctest.Lies{Deny: "<script>"}, 403, "did not let you in.", true},
+		"denied":               {oidctest.Lies{Deny: "access_denied"}, 403, "did not let you in: access denied.", false},
+		"denied in odd words":  {oidctest.Lies{Deny: "<script>"}, 403, "did not let you in.", false},
 		"another state":        {oidctest.Lies{OtherState: true}, 400, "not begun in this browser", false},
 		"wrong secret":         {oidctest.Lies{BadSecret: true}, 502, "does not take the cloud&#39;s client secret", false},
 		"token answers 500":    {oidctest.Lies{Status: map[string]int{"/token": 500}}, 502, "answered with an error (500)", false},
@@ -149,6 +149,24 @@ func TestDiscoveryLies(t *testing.T) {
 	}
 	if st, err := w.signin.Status(t.Context(), "acme"); err != nil || st.Issuer != "" {
 		t.Errorf("%+v, %v; want no provider", st, err)
+	}
+}
+
+// TestStrangersLeaveNoTrail: who has no account anywhere begins a sign-in and
+// makes its answers up. An audit trail is kept for good and is not theirs to
+// fill.
+func TestStrangersLeaveNoTrail(t *testing.T) {
+	w := newWorld(t)
+	w.connect()
+	for _, answer := range []url.Values{{"error": {"access_denied"}}, {"code": {"made up"}}, {"code": {""}}, {}} {
+		b := w.browser()
+		at, err := url.Parse(b.get(public + "/admin/sign-in/acme/start").Header().Get("Location"))
+		w.ok(err)
+		answer.Set("state", at.Query().Get("state"))
+		b.refused(answer.Encode(), b.get(public+"/admin/sign-in/acme/callback?"+answer.Encode()), http.StatusForbidden, "")
+	}
+	if got := w.audited(); len(got) > 0 {
+		t.Errorf("audit trail %q, want nothing", got)
 	}
 }
 

@@ -25,9 +25,10 @@ const Root = "/admin/"
 
 // How often one address may try, and everybody together. A code has 80 secret
 // bits and the provider looks after passwords, so this is not what keeps
-// guessers out: it keeps them from costing much.
+// guessers out: it keeps them from costing much. What all share is wide, or a
+// few addresses could use it up and keep out whoever has a code.
 func limits() (codes, allCodes, starts throttle.Limit) {
-	return throttle.Limit{Burst: 10, Every: 10 * time.Second}, throttle.Limit{Burst: 100, Every: time.Second}, throttle.Limit{Burst: 30, Every: 2 * time.Second}
+	return throttle.Limit{Burst: 10, Every: 10 * time.Second}, throttle.Limit{Burst: 1000, Every: 10 * time.Millisecond}, throttle.Limit{Burst: 30, Every: 2 * time.Second}
 }
 
 // Options are what a Service needs besides the cloud.

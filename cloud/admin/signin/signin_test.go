@@ -223,17 +223,27 @@ func TestTriesAreSlowedDown(t *testing.T) {
 	guesser.isIn("after a while", signin.Owner)
 }
 
-// TestAllGuessersTogether: many addresses guess no faster than some.
+// TestAllGuessersTogether: many addresses guess no faster than some, and a
+// hundred do not keep out whoever has a code.
 func TestAllGuessersTogether(t *testing.T) {
 	w := newWorld(t)
 	codes := map[int]int{}
-	for i := range 150 {
+	guess := func(from string) {
 		b := w.browser()
-		b.from = fmt.Sprintf("198.51.100.%d:1", i)
+		b.from = from
 		codes[b.post(signInURL, codeForm("guess")).Code]++
 	}
-	if codes[http.StatusForbidden] != 100 || codes[http.StatusTooManyRequests] != 50 {
-		t.Errorf("answers %v, want 100 refusals and 50 to wait", codes)
+	for i := range 900 {
+		guess(fmt.Sprintf("198.51.%d.1:1", i/9))
+	}
+	b := w.browser()
+	b.post(signInURL, codeForm(w.code()))
+	b.isIn("beside a hundred guessers", signin.Owner)
+	for i := range 150 {
+		guess(fmt.Sprintf("203.0.%d.1:1", i))
+	}
+	if codes[http.StatusForbidden] != 999 || codes[http.StatusTooManyRequests] != 51 {
+		t.Errorf("answers %v, want 999 refusals and 51 to wait", codes)
 	}
 }
 
@@ -263,6 +273,23 @@ func TestAddressBehindAProxy(t *testing.T) {
 			t.Errorf("%s: %d, want %d", what, got[0], got[1])
 		}
 	}
+}
+
+// TestSignInEndsTheSessionBefore: a browser that signs in anew leaves no session
+// behind that nobody can sign out of.
+func TestSignInEndsTheSessionBefore(t *testing.T) {
+	w := newWorld(t)
+	w.connect()
+	b := w.browser()
+	b.post(signInURL, codeForm(w.code()))
+	before := b.copy()
+	before.isIn("by the first code", signin.Owner)
+	b.post(signInURL, codeForm(w.code()))
+	before.isOut("after the second code")
+	before = b.copy()
+	b.signIn()
+	before.isOut("after the account")
+	b.isIn("by account", signin.Owner)
 }
 
 func TestFormsNameTheOrganisation(t *testing.T) {
