@@ -70,6 +70,9 @@ func (s *Service) hold(ctx context.Context, by Actor, org string, p Proposal, pr
 	a.what = "hold: " + p.Op
 	err := s.update(ctx, org, a, func(w *work) (err error) {
 		h.ID, h.Made = s.newID(w.now), w.now
+		if err := p.unchanged(w.tx); err != nil {
+			return err
+		}
 		if h.Before, err = p.before(w.tx); err != nil {
 			return err
 		}
@@ -96,8 +99,10 @@ func sameProposal(a, b *Proposal) bool {
 	if a == nil || b == nil {
 		return false
 	}
-	x, errX := json.Marshal(a)
-	y, errY := json.Marshal(b)
+	one, other := *a, *b
+	one.Mark, other.Mark = "", "" // who asks again may have been shown a later state
+	x, errX := json.Marshal(one)
+	y, errY := json.Marshal(other)
 	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 

@@ -38,6 +38,9 @@ type Proposal struct {
 	Door     *access.Door     `json:"door,omitempty"`
 	Group    *AccessGroup     `json:"group,omitempty"`
 	Schedule *access.Schedule `json:"schedule,omitempty"`
+	// Mark is what Service.Mark said when a person was shown what this changes.
+	// Where that is another by now, Do refuses; empty asks for nothing.
+	Mark string `json:"mark,omitempty"`
 }
 
 // check refuses a proposal that lacks what its op is about.
@@ -124,8 +127,8 @@ func (p *Proposal) run(w *work) (any, error) {
 }
 
 // Do does p as it was shown to whoever asks for it: removes is how many
-// openings Preview said that it takes. Where it would take more by now, nothing
-// happens: ErrChanged. Otherwise what the method named like p.Op returns:
+// openings Preview said that it takes. Where it would take more by now, or what
+// it changes is not what p.Mark says, nothing happens: ErrChanged. Otherwise what the method named like p.Op returns:
 // ErrNotFound, *Invalid, *Conflict, *Held.
 func (s *Service) Do(ctx context.Context, by Actor, org string, p Proposal, removes int) error {
 	_, err := s.propose(ctx, by, org, p, &removes)
@@ -148,6 +151,9 @@ func (s *Service) propose(ctx context.Context, by Actor, org string, p Proposal,
 	var made any
 	err := s.update(ctx, org, p.act(by), func(w *work) (err error) {
 		w.guarded, w.shown = guardChange, shown
+		if err := p.unchanged(w.tx); err != nil {
+			return err
+		}
 		made, err = p.run(w)
 		return err
 	})

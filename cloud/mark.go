@@ -1,0 +1,127 @@
+package cloud
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+
+	"latchkey/access"
+)
+
+// Mark is a mark of what p is about to change, as it is now, for Proposal.Mark.
+// Whoever shows that to somebody asks for the mark first, so that it is never of
+// a later moment than what they see. ErrNotFound where the organisation has no
+// such property.
+func (s *Service) Mark(ctx context.Context, org string, p Proposal) (mark string, err error) {
+	if err := p.check(); err != nil {
+		return "", err
+	}
+	err = s.store.View(ctx, func(tx Tx) error {
+		if _, err := property(tx, org, p.Site); err != nil {
+			return err
+		}
+		mark, err = p.markNow(tx)
+		return err
+	})
+	return mark, err
+}
+
+func (p *Proposal) markNow(tx Tx) (string, error) {
+	doc, err := p.before(tx)
+	if err != nil {
+		return "", err
+	}
+	return markOf(p.Op, doc)
+}
+
+// unchanged refuses a proposal with a mark of what is another by now:
+// ErrChanged.
+func (p *Proposal) unchanged(tx Tx) error {
+	if p.Mark == "" {
+		return nil
+	}
+	now, err := p.markNow(tx)
+	if err == nil && now != p.Mark {
+		err = fmt.Errorf("%w: somebody changed what %q is about", ErrChanged, p.Op)
+	}
+	return err
+}
+
+// markOf is short, because it goes into forms. What changes without anybody's
+// changing the thing itself is not in it: a rule's place, and which directory
+// group has a name by now.
+func markOf(op string, doc json.RawMessage) (string, error) {
+	var err error
+	switch op {
+	case OpPutRule, OpDeleteRule:
+		doc, err = reduced(doc, func(r *Rule) {
+			r.Position = 0
+			for i := range r.Conditions {
+				if r.Conditions[i].Group != "" {
+					r.Conditions[i].GroupID = ""
+				}
+			}
+		})
+	case OpPutProperty:
+		doc, err = reduced(doc, func(p *Property) { p.PilotIDs = nil })
+	}
+	sum := sha256.Sum256(doc)
+	return base64.RawURLEncoding.EncodeToString(sum[:12]), err
+}
+
+// reduced is doc, of a T, without what cut takes out.
+func reduced[T any](doc json.RawMessage, cut func(*T)) (json.RawMessage, error) {
+	var v T
+	if err := json.Unmarshal(doc, &v); err != nil {
+		return nil, err
+	}
+	cut(&v)
+	return json.Marshal(v)
+}
+
+// latest is how many entries of the audit trail Overtook looks at.
+const latest = 200
+
+// Overtook is the entry of the audit trail that changed what p is about, from
+// what it was at p.Mark; ok is false where none of the latest did.
+func (s *Service) Overtook(ctx context.Context, org string, p Proposal) (e AuditEntry, ok bool, err error) {
+	entries, err := s.Audit(ctx, org, "", latest)
+	for _, e := range entries {
+		before := e.Changes[p.noted()].Before
+		if e.Error != "" || before == nil {
+			continue
+		}
+		doc, err := json.Marshal(before)
+		if text, isText := before.(string); isText { // items are noted as they are stored
+			doc = []byte(text)
+		}
+		if err != nil {
+			return AuditEntry{}, false, err
+		}
+		if mark, err := markOf(p.Op, doc); err == nil && mark == p.Mark {
+			return e, true, nil
+		}
+	}
+	return AuditEntry{}, false, err
+}
+
+// noted is what the audit trail calls that which p changes.
+func (p *Proposal) noted() string {
+	switch p.Op {
+	case OpPutRule, OpDeleteRule:
+		return "rule"
+	case OpOrderRules:
+		return "order"
+	case OpPutProperty:
+		return "property"
+	case OpPutDoor, OpDeleteDoor:
+		return string(access.KindDoor)
+	case OpPutGroup, OpDeleteGroup:
+		return string(access.KindGroup)
+	case OpPutSchedule, OpDeleteSchedule:
+		return string(access.KindSchedule)
+	}
+	return ""
+}

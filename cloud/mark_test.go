@@ -1,0 +1,122 @@
+package cloud_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"latchkey/access"
+	"latchkey/cloud"
+)
+
+// TestMarksGuardAgainstLostUpdates: what two people change from the same state,
+// the first one changes; the other is refused, is told whom to ask, and may do it
+// knowing of that.
+func TestMarksGuardAgainstLostUpdates(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first, second := w.rule("north", cloud.Rule{Name: "First"}), w.rule("north", cloud.Rule{Name: "Second"})
+	_, err := w.svc.PutSchedule(w.ctx, admin, "acme", "north", access.Schedule{ID: "hours", Zone: "UTC"})
+	w.ok(err)
+	named := func(name string) cloud.Rule { r := first; r.Name = name; return r }
+	for _, tt := range []struct {
+		name   string
+		make   func(text string) cloud.Proposal
+		others bool // there was nothing before, so that nobody changed it
+	}{
+		{"a rule", func(text string) cloud.Proposal {
+			r := named(text)
+			return cloud.Proposal{Op: cloud.OpPutRule, Rule: &r}
+		}, false},
+		{"settings", func(text string) cloud.Proposal {
+			return cloud.Proposal{Op: cloud.OpPutProperty, Property: &cloud.Property{ID: "north", Name: text}}
+		}, false},
+		{"a door", func(text string) cloud.Proposal {
+			return cloud.Proposal{Op: cloud.OpPutDoor, Door: &access.Door{ID: "front", Name: text}}
+		}, false},
+		{"a new door", func(text string) cloud.Proposal {
+			return cloud.Proposal{Op: cloud.OpPutDoor, Door: &access.Door{ID: "new", Name: text}}
+		}, true},
+		{"an access group", func(text string) cloud.Proposal {
+			return cloud.Proposal{Op: cloud.OpPutGroup, Group: &cloud.AccessGroup{ID: "staff", Name: text}}
+		}, false},
+		{"a schedule", func(text string) cloud.Proposal {
+			return cloud.Proposal{Op: cloud.OpPutSchedule, Schedule: &access.Schedule{ID: "hours", Name: text, Zone: "UTC"}}
+		}, false},
+	} {
+		bobs, anns := tt.make("Bob's"), tt.make("Ann's")
+		bobs.Site, anns.Site = "north", "north"
+		opened, err := w.svc.Mark(w.ctx, "acme", anns)
+		w.ok(err)
+		bobs.Mark, anns.Mark = opened, opened
+		w.ok(w.svc.Do(w.ctx, "bob", "acme", bobs, 0))
+		if err := w.svc.Do(w.ctx, "ann", "acme", anns, 0); !errors.Is(err, cloud.ErrChanged) {
+			t.Errorf("%s: ann wrote over what bob did: %v", tt.name, err)
+		}
+		e, ok, err := w.svc.Overtook(w.ctx, "acme", anns)
+		if err != nil || ok == tt.others || ok && e.Who != "bob" {
+			t.Errorf("%s: overtaken by %+v, %v, %v; want bob", tt.name, e, ok, err)
+		}
+		anns.Mark, err = w.svc.Mark(w.ctx, "acme", anns)
+		w.ok(err)
+		w.ok(w.svc.Do(w.ctx, "ann", "acme", anns, 0))
+	}
+	order := cloud.Proposal{Op: cloud.OpOrderRules, Site: "north", IDs: []string{second.ID, first.ID}}
+	order.Mark, err = w.svc.Mark(w.ctx, "acme", order)
+	w.ok(err)
+	w.rule("north", cloud.Rule{Name: "Third"})
+	if err := w.svc.Do(w.ctx, admin, "acme", order, 0); !errors.Is(err, cloud.ErrChanged) {
+		t.Errorf("an order of rules that are others by now: %v", err)
+	}
+	if _, err := w.svc.Mark(w.ctx, "other", order); !errors.Is(err, cloud.ErrNotFound) {
+		t.Errorf("another organisation's: %v", err)
+	}
+}
+
+// TestMarksLeaveOutWhatNobodyChanged: a rule's form stays good while the rules are
+// put in another order, and while the directory sends a group that it names.
+func TestMarksLeaveOutWhatNobodyChanged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.rule("north", cloud.Rule{Name: "First", Conditions: []cloud.Condition{{Group: "Chemists"}}})
+	ids := []string{w.rule("north", cloud.Rule{Name: "Second"}).ID, r.ID}
+	p := cloud.Proposal{Op: cloud.OpPutRule, Site: "north", Rule: &r}
+	var err error
+	p.Mark, err = w.svc.Mark(w.ctx, "acme", p)
+	w.ok(err)
+	_, err = w.svc.OrderRules(w.ctx, admin, "acme", "north", ids)
+	w.ok(err)
+	w.group("Chemists")
+	rules, err := w.svc.Rules(w.ctx, "acme", "north")
+	w.ok(err)
+	if i := slices.IndexFunc(rules, func(o cloud.Rule) bool { return o.ID == r.ID }); i != 1 || rules[i].Conditions[0].GroupID == "" {
+		t.Fatalf("the rules are %+v", rules)
+	}
+	w.ok(w.svc.Do(w.ctx, admin, "acme", p, 0))
+}
+
+// TestMarkOfAHeldChange: a change that would be held is refused as well, and who
+// asks for it again after that has one hold.
+func TestMarkOfAHeldChange(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, rule, _ := w.crowd(15)
+	p := cloud.Proposal{Op: cloud.OpDeleteRule, Site: "north", ID: rule.ID, Mark: "of something else"}
+	if err := w.svc.Do(w.ctx, admin, "acme", p, 30); !errors.Is(err, cloud.ErrChanged) {
+		t.Errorf("got %v, want ErrChanged", err)
+	}
+	for range 2 {
+		var err error
+		p.Mark, err = w.svc.Mark(w.ctx, "acme", p)
+		w.ok(err)
+		if _, held := errors.AsType[*cloud.Held](w.svc.Do(w.ctx, admin, "acme", p, 30)); !held {
+			t.Fatal("not held")
+		}
+		rule.Name += "!"
+		_, err = w.svc.PutRule(w.ctx, admin, "acme", "north", rule)
+		w.ok(err)
+	}
+	if open, err := w.svc.Holds(w.ctx, "acme", true); err != nil || len(open) != 1 {
+		t.Errorf("%d holds, %v; want one", len(open), err)
+	}
+}
