@@ -58,7 +58,7 @@ func accessGroups(c *call) (answer, error) {
 // An accessGroupEntry is an access group as it stands in the form.
 type accessGroupEntry struct {
 	propertyFrame
-	Was       string // its id; empty for a new one
+	opened
 	Group     cloud.AccessGroup
 	Rows      []grantRow
 	Schedules []access.Schedule
@@ -75,7 +75,11 @@ type grantRow struct {
 func accessGroupForm(c *call) (answer, error) {
 	id := c.text("id")
 	if id == "" {
-		return c.accessGroupPage("", cloud.AccessGroup{}, nil)
+		return c.accessGroupPage(opened{}, cloud.AccessGroup{}, nil)
+	}
+	mark, err := c.markOf(cloud.Proposal{Op: cloud.OpPutGroup, Group: &cloud.AccessGroup{ID: id}})
+	if err != nil {
+		return nil, err
 	}
 	g, ok, err := c.accessGroup(id)
 	if err == nil && !ok {
@@ -84,7 +88,7 @@ func accessGroupForm(c *call) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.accessGroupPage(id, g, nil)
+	return c.accessGroupPage(opened{id, mark}, g, nil)
 }
 
 // accessGroup is one of the property's access groups, if it is there.
@@ -97,15 +101,15 @@ func (c *call) accessGroup(id string) (cloud.AccessGroup, bool, error) {
 	return all[i], true, err
 }
 
-func (c *call) accessGroupPage(was string, g cloud.AccessGroup, wrong error) (answer, error) {
+func (c *call) accessGroupPage(on opened, g cloud.AccessGroup, wrong error) (answer, error) {
 	f, items, err := c.siteFrame("groups")
 	if err != nil {
 		return nil, err
 	}
-	e := accessGroupEntry{propertyFrame: f, Was: was, Group: g, Schedules: items.Schedules, Rows: grantRows(g, &items)}
+	e := accessGroupEntry{propertyFrame: f, opened: on, Group: g, Schedules: items.Schedules, Rows: grantRows(g, &items)}
 	title := "Add an access group"
-	if was != "" {
-		title = cmp.Or(g.Name, was)
+	if on.Was != "" {
+		title = cmp.Or(g.Name, on.Was)
 	}
 	return page{template: "group", title: title, part: f.Title(), data: e, problem: problem(wrong)}, nil
 }
@@ -136,12 +140,12 @@ func editAccessGroup(c *call) (answer, error) {
 	if p != nil && p.Group != nil {
 		_, there, err := c.accessGroup(p.Group.ID)
 		if err != nil || !there {
-			return c.accessGroupPage("", *p.Group, err)
+			return c.accessGroupPage(opened{}, *p.Group, err)
 		}
-		return c.accessGroupPage(p.Group.ID, *p.Group, nil)
+		return c.accessGroupPage(opened{p.Group.ID, p.Mark}, *p.Group, nil)
 	}
-	was := c.text("was")
-	g := cloud.AccessGroup{ID: cmp.Or(was, slug(c.text("name"))), Name: c.text("name"), Grants: grantsOf(c)}
+	on := c.opened()
+	g := cloud.AccessGroup{ID: cmp.Or(on.Was, slug(c.text("name"))), Name: c.text("name"), Grants: grantsOf(c)}
 	_, there, err := c.accessGroup(g.ID)
 	if err != nil {
 		return nil, err
@@ -150,18 +154,18 @@ func editAccessGroup(c *call) (answer, error) {
 	switch {
 	case g.Name == "":
 		wrong = &cloud.Invalid{ScimType: cloud.InvalidValue, Attr: "name", Detail: "is required"}
-	case there && was == "":
+	case there && on.Was == "":
 		wrong = &cloud.Conflict{Attr: "name", Value: g.Name}
-	case !there && was != "":
+	case !there && on.Was != "":
 		return nil, cloud.ErrNotFound
 	default:
-		a, err := c.review(cloud.Proposal{Op: cloud.OpPutGroup, Group: &g}, "properties/"+c.site()+"/groups/edit")
+		a, err := c.review(cloud.Proposal{Op: cloud.OpPutGroup, Group: &g, Mark: on.Mark}, "properties/"+c.site()+"/groups/edit")
 		if problem(err) == "" {
 			return a, err
 		}
 		wrong = err
 	}
-	return c.accessGroupPage(was, g, wrong)
+	return c.accessGroupPage(on, g, wrong)
 }
 
 // grantsOf are the doors of the form, each written DOOR/SCHEDULE.

@@ -67,7 +67,7 @@ func seconds(ms int64, d time.Duration) string {
 // A doorEntry is a door as it stands in the form.
 type doorEntry struct {
 	propertyFrame
-	Was          string // its id; empty for a new one
+	opened
 	Door         access.Door
 	Unlock, Held string // seconds, as they were entered
 }
@@ -76,7 +76,11 @@ type doorEntry struct {
 func doorForm(c *call) (answer, error) {
 	id := c.text("id")
 	if id == "" {
-		return c.doorPage("", access.Door{}, nil)
+		return c.doorPage(opened{}, access.Door{}, nil)
+	}
+	mark, err := c.markOf(cloud.Proposal{Op: cloud.OpPutDoor, Door: &access.Door{ID: id}})
+	if err != nil {
+		return nil, err
 	}
 	d, ok, err := c.door(id)
 	if err == nil && !ok {
@@ -85,7 +89,7 @@ func doorForm(c *call) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.doorPage(id, d, nil)
+	return c.doorPage(opened{id, mark}, d, nil)
 }
 
 // door is one of the property's doors, if it is there.
@@ -98,18 +102,18 @@ func (c *call) door(id string) (access.Door, bool, error) {
 	return all[i], true, err
 }
 
-func (c *call) doorPage(was string, d access.Door, wrong error) (answer, error) {
+func (c *call) doorPage(on opened, d access.Door, wrong error) (answer, error) {
 	f, err := c.frame("doors")
 	if err != nil {
 		return nil, err
 	}
-	e := doorEntry{propertyFrame: f, Was: was, Door: d, Unlock: shortSeconds(d.UnlockMS), Held: shortSeconds(d.HeldMS)}
+	e := doorEntry{propertyFrame: f, opened: on, Door: d, Unlock: shortSeconds(d.UnlockMS), Held: shortSeconds(d.HeldMS)}
 	if wrong != nil && c.text("act") != "back" {
 		e.Unlock, e.Held = c.text("unlock"), c.text("held")
 	}
 	title := "Add a door"
-	if was != "" {
-		title = cmp.Or(d.Name, was)
+	if on.Was != "" {
+		title = cmp.Or(d.Name, on.Was)
 	}
 	return page{template: "door", title: title, part: f.Title(), data: e, problem: problem(wrong)}, nil
 }
@@ -144,12 +148,12 @@ func editDoor(c *call) (answer, error) {
 	if p != nil && p.Door != nil {
 		_, there, err := c.door(p.Door.ID)
 		if err != nil || !there {
-			return c.doorPage("", *p.Door, err)
+			return c.doorPage(opened{}, *p.Door, err)
 		}
-		return c.doorPage(p.Door.ID, *p.Door, nil)
+		return c.doorPage(opened{p.Door.ID, p.Mark}, *p.Door, nil)
 	}
-	was := c.text("was")
-	d := access.Door{ID: cmp.Or(was, c.text("id")), Name: c.text("name"), Kind: c.text("kind"), NoData: c.text("no_data")}
+	on := c.opened()
+	d := access.Door{ID: cmp.Or(on.Was, c.text("id")), Name: c.text("name"), Kind: c.text("kind"), NoData: c.text("no_data")}
 	_, there, err := c.door(d.ID)
 	if err != nil {
 		return nil, err
@@ -159,17 +163,17 @@ func editDoor(c *call) (answer, error) {
 		d.HeldMS, wrong = secondsOf(c, "held", access.MaxHeld)
 	}
 	switch {
-	case there && was == "":
+	case there && on.Was == "":
 		wrong = &cloud.Conflict{Attr: "id", Value: d.ID}
-	case !there && was != "":
+	case !there && on.Was != "":
 		return nil, cloud.ErrNotFound
 	}
 	if wrong == nil {
-		a, err := c.review(cloud.Proposal{Op: cloud.OpPutDoor, Door: &d}, "properties/"+c.site()+"/doors/edit")
+		a, err := c.review(cloud.Proposal{Op: cloud.OpPutDoor, Door: &d, Mark: on.Mark}, "properties/"+c.site()+"/doors/edit")
 		if problem(err) == "" {
 			return a, err
 		}
 		wrong = err
 	}
-	return c.doorPage(was, d, wrong)
+	return c.doorPage(on, d, wrong)
 }

@@ -239,13 +239,33 @@ func deleted(p *cloud.Proposal, items *siteItems) string {
 	return ""
 }
 
-// titleOf says what p does; name is of what it deletes, property of where.
-func titleOf(p *cloud.Proposal, name, property string) string {
+// A former is what a proposal is about, as it was before.
+type former struct {
+	Name string     // of what is deleted
+	Rule cloud.Rule // that is changed
+}
+
+// former is that of p as of now.
+func (w *factWords) former(p *cloud.Proposal) former {
+	was := former{Name: deleted(p, w.siteItems)}
+	for _, r := range w.Rules {
+		if p.Rule != nil && r.ID == p.Rule.ID {
+			was.Rule = r
+		}
+	}
+	return was
+}
+
+// titleOf says what p does; property is the name of where.
+func titleOf(p *cloud.Proposal, was former, property string) string {
 	quoted := func(name string) string { return "“" + name + "”" }
 	switch p.Op {
 	case cloud.OpCreateRule:
 		return "Add the rule " + quoted(ruleTitle(*p.Rule))
 	case cloud.OpPutRule:
+		if switches(p, was) {
+			return yesNo(p.Rule.Enabled, "Enable", "Disable") + " the rule " + quoted(ruleTitle(*p.Rule))
+		}
 		return "Change the rule " + quoted(ruleTitle(*p.Rule))
 	case cloud.OpOrderRules:
 		return "Put the rules in another order"
@@ -261,5 +281,5 @@ func titleOf(p *cloud.Proposal, name, property string) string {
 		return "Delete the property " + quoted(property)
 	}
 	what, _ := strings.CutPrefix(p.Op, "delete ")
-	return "Delete the " + what + " " + quoted(name)
+	return "Delete the " + what + " " + quoted(was.Name)
 }

@@ -90,7 +90,11 @@ func holdLineOf(h cloud.Hold, names map[string]string) holdLine {
 		if json.Unmarshal(h.Before, &was) != nil { // an order has no name
 			was.Name = ""
 		}
-		line.Title = titleOf(h.Proposal, cmp.Or(was.Name, h.Proposal.ID), line.Property)
+		before := former{Name: cmp.Or(was.Name, h.Proposal.ID)}
+		if h.Proposal.Op == cloud.OpPutRule && json.Unmarshal(h.Before, &before.Rule) != nil {
+			before.Rule = cloud.Rule{}
+		}
+		line.Title = titleOf(h.Proposal, before, line.Property)
 	}
 	return line
 }

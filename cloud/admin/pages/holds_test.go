@@ -40,9 +40,9 @@ func TestConfirmHold(t *testing.T) {
 	w := newWorld(t)
 	w.wants(w.get("holds"), 200, "Nothing waits")
 	_, _, hold := w.holds(21)
-	w.wants(w.get("holds"), 200, "Change the rule “All staff”", "North building", "21 openings from 21 people", "ann@acme.example (owner)")
+	w.wants(w.get("holds"), 200, "Disable the rule “All staff”", "North building", "21 openings from 21 people", "ann@acme.example (owner)")
 	at := "holds/" + hold.ID
-	w.wants(w.get(at), 200, "Change the rule “All staff”", "enabled", "disabled", "as of now", "Person000", "Confirm: take 21 openings from 21 people", "Discard it")
+	w.wants(w.get(at), 200, "Disable the rule “All staff”", "enabled", "disabled", "as of now", "Person000", "Confirm: take 21 openings from 21 people", "Discard it")
 
 	w.as(signin.Viewer)
 	if a := w.get(at); a.status != 200 || containsAny(a.body, "Confirm: take", "Discard it: change nothing") {

@@ -29,13 +29,23 @@ type review struct {
 	Freezes  bool   // no rule is left in force
 	Confirm  string // what must be typed in, of what cannot be undone
 	Save     string // what the button says
+	Fresh    string // address of the form as it is now, where somebody was overtaken; below Root
 }
 
 // review shows what p would do, and asks whether to do it. form is the address,
 // below Root, of the form that p was entered into: whoever goes back posts the
 // proposal to it, with act=back (see entered); empty is for a button in a list.
 // What package cloud refuses about p comes back as its error.
+//
+// Where somebody changed the same since p.Mark, the page says so beside what p
+// makes of it as it is now: whoever saves that knows.
 func (c *call) review(p cloud.Proposal, form string) (answer, error) {
+	opened := p
+	mark, err := c.markOf(p) // before anything is read that is shown
+	if err != nil {
+		return nil, err
+	}
+	p.Mark = mark
 	f, err := c.frame(tabOf(p.Op))
 	if err != nil {
 		return nil, err
@@ -49,7 +59,16 @@ func (c *call) review(p cloud.Proposal, form string) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return page{template: "review", title: titleOf(&p, deleted(&p, words.siteItems), f.Title()), part: f.Title(), data: r}, nil
+	shown := page{template: "review", title: titleOf(&p, words.former(&p), f.Title()), part: f.Title()}
+	if opened.Mark != "" && opened.Mark != mark {
+		r.Save, r.Fresh = "Save mine all the same", freshForm(&p, form)
+		shown.status = http.StatusConflict
+		if shown.problem, err = c.overtaken(opened); err != nil {
+			return nil, err
+		}
+	}
+	shown.data = r
+	return shown, nil
 }
 
 // reviewOf works out what p would do.
@@ -72,7 +91,7 @@ func (c *call) reviewOf(p cloud.Proposal, f propertyFrame, words *factWords, for
 	}
 	return review{
 		propertyFrame: f, Changes: compareFacts(before, after), DryRun: newDryRun(preview, words.siteItems),
-		Proposal: string(doc), Form: form, Danger: strings.HasPrefix(p.Op, "delete"), Save: saveText(p.Op), Freezes: freezes(&p, words.Rules), Confirm: confirm,
+		Proposal: string(doc), Form: form, Danger: strings.HasPrefix(p.Op, "delete"), Save: saveText(&p, words.former(&p)), Freezes: freezes(&p, words.Rules), Confirm: confirm,
 	}, nil
 }
 
@@ -112,6 +131,9 @@ func (c *call) proposal() (*cloud.Proposal, error) {
 	return &p, nil
 }
 
+// moreByNow says that a change takes more than the review of it said.
+const moreByNow = "It would take more by now than you were shown. Here is what it would do as of now."
+
 // save does what a review showed. Where it would take more by now, it is shown
 // again.
 func save(c *call) (answer, error) {
@@ -134,8 +156,11 @@ func save(c *call) (answer, error) {
 		return c.reviewAgain(*p, form, "Type “"+p.Site+"” to say that you mean this property.", http.StatusUnprocessableEntity)
 	}
 	err = c.cloud.Do(c.Context(), c.Actor, c.Org, *p, shown)
+	if errors.Is(err, cloud.ErrChanged) && p.Op == cloud.OpOrderRules {
+		return c.orderAgain(*p)
+	}
 	if errors.Is(err, cloud.ErrChanged) {
-		return c.reviewAgain(*p, form, "It would take more by now than you were shown. Here is what it would do as of now.", http.StatusConflict)
+		return c.reviewAgain(*p, form, moreByNow, http.StatusConflict)
 	}
 	if err != nil {
 		return nil, err
@@ -150,10 +175,11 @@ func save(c *call) (answer, error) {
 	return redirect{to: to, did: strings.ReplaceAll(p.Op, " ", "-")}, nil
 }
 
-// reviewAgain is a review with what went wrong.
+// reviewAgain is a review with what went wrong, unless it says already that
+// somebody else changed the same.
 func (c *call) reviewAgain(p cloud.Proposal, form, problem string, status int) (answer, error) {
 	a, err := c.review(p, form)
-	if shown, ok := a.(page); ok {
+	if shown, ok := a.(page); ok && shown.problem == "" {
 		shown.problem, shown.status = problem, status
 		a = shown
 	}
@@ -175,12 +201,15 @@ func tabOf(op string) string {
 	return ""
 }
 
-func saveText(op string) string {
+// saveText is what the button says that does p.
+func saveText(p *cloud.Proposal, was former) string {
 	switch {
-	case strings.HasPrefix(op, "delete"):
+	case strings.HasPrefix(p.Op, "delete"):
 		return "Delete it"
-	case op == cloud.OpOrderRules:
+	case p.Op == cloud.OpOrderRules:
 		return "Save this order"
+	case switches(p, was):
+		return yesNo(p.Rule.Enabled, "Enable it", "Disable it")
 	}
 	return "Save"
 }

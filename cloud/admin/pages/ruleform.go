@@ -15,14 +15,18 @@ import (
 
 func (s *server) ruleFormRoutes() {
 	s.get("properties/{site}/rules/new", signin.Admin, func(c *call) (answer, error) {
-		return c.ruleForm(cloud.Rule{Enabled: true}, nil)
+		return c.ruleForm(cloud.Rule{Enabled: true}, "")
 	})
 	s.get("properties/{site}/rules/{id}", signin.Viewer, func(c *call) (answer, error) {
+		mark, err := c.markOf(cloud.Proposal{Op: cloud.OpPutRule, Rule: &cloud.Rule{ID: c.id()}})
+		if err != nil {
+			return nil, err
+		}
 		r, err := c.rule()
 		if err != nil {
 			return nil, err
 		}
-		return c.ruleForm(r, nil)
+		return c.ruleForm(r, mark)
 	})
 	s.post("properties/{site}/rules/new", signin.Admin, editRule)
 	s.post("properties/{site}/rules/{id}", signin.Admin, editRule)
@@ -38,6 +42,7 @@ type ruleForm struct {
 	Directory []cloud.DirectoryGroup
 	Attrs     []string // that people are known to have
 	Action    string   // below Root
+	Mark      string   // of the rule as it was shown first; see markOf
 	words     *factWords
 }
 
@@ -68,9 +73,9 @@ func newRow(n string, byAttr bool) conditionRow {
 	return conditionRow{N: n, ByAttr: byAttr, Ops: operators()}
 }
 
-// ruleForm shows r in the form; wrong is what is wrong with it, if anything.
-func (c *call) ruleForm(r cloud.Rule, wrong error) (answer, error) {
-	form, err := c.blankForm(r)
+// ruleForm shows r in the form.
+func (c *call) ruleForm(r cloud.Rule, mark string) (answer, error) {
+	form, err := c.blankForm(r, mark)
 	if err != nil {
 		return nil, err
 	}
@@ -80,11 +85,11 @@ func (c *call) ruleForm(r cloud.Rule, wrong error) (answer, error) {
 		row.Condition = cond
 		form.Rows = append(form.Rows, row)
 	}
-	return form.page(wrong), nil
+	return form.page(nil), nil
 }
 
 // blankForm is the form of r but for its conditions.
-func (c *call) blankForm(r cloud.Rule) (form ruleForm, err error) {
+func (c *call) blankForm(r cloud.Rule, mark string) (form ruleForm, err error) {
 	if form.propertyFrame, err = c.frame(""); err != nil {
 		return form, err
 	}
@@ -95,7 +100,7 @@ func (c *call) blankForm(r cloud.Rule) (form ruleForm, err error) {
 	if form.Attrs, err = c.attributes(); err != nil {
 		return form, err
 	}
-	form.Rule, form.Directory, form.words = r, words.directory, &words
+	form.Rule, form.Mark, form.Directory, form.words = r, mark, words.directory, &words
 	form.Action = "properties/" + form.Property.ID + "/rules/" + cmp.Or(c.id(), "new")
 	for _, g := range words.Groups {
 		doors := make([]string, 0, len(g.Grants))
@@ -129,9 +134,9 @@ func editRule(c *call) (answer, error) {
 	}
 	if back != nil && back.Rule != nil {
 		back.Rule.ID = c.id()
-		return c.ruleForm(*back.Rule, nil)
+		return c.ruleForm(*back.Rule, back.Mark)
 	}
-	p := cloud.Proposal{Op: cloud.OpCreateRule}
+	p := cloud.Proposal{Op: cloud.OpCreateRule, Mark: c.text("mark")}
 	if c.id() != "" {
 		if _, err := c.rule(); err != nil {
 			return nil, err
@@ -139,7 +144,7 @@ func editRule(c *call) (answer, error) {
 		p.Op = cloud.OpPutRule
 	}
 	r := c.enteredRule()
-	form, err := c.blankForm(r)
+	form, err := c.blankForm(r, p.Mark)
 	if err != nil {
 		return nil, err
 	}

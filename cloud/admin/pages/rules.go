@@ -1,8 +1,8 @@
 package pages
 
 import (
-	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -30,6 +30,7 @@ type ruleList struct {
 	Rules    []ruleLine
 	Proposed *review // of another order than the rules have; nil where it is theirs
 	Moved    string  // what moved just now, for whoever cannot see it
+	Mark     string  // of the order that the rules have
 	Groups   int     // how many access groups there are
 }
 
@@ -58,6 +59,9 @@ func rules(c *call) (answer, error) {
 
 // ruleList is that of the property that the address names, as it is saved.
 func (c *call) ruleList() (list ruleList, words factWords, err error) {
+	if list.Mark, err = c.markOf(cloud.Proposal{Op: cloud.OpOrderRules}); err != nil {
+		return list, words, err
+	}
 	if list.propertyFrame, err = c.frame(""); err != nil {
 		return list, words, err
 	}
@@ -110,43 +114,82 @@ func (c *call) rule() (cloud.Rule, error) {
 }
 
 func switchRule(c *call, on bool) (answer, error) {
+	mark, err := c.markOf(cloud.Proposal{Op: cloud.OpPutRule, Rule: &cloud.Rule{ID: c.id()}})
+	if err != nil {
+		return nil, err
+	}
 	r, err := c.rule()
 	if err != nil {
 		return nil, err
 	}
 	r.Enabled = on
-	return c.review(cloud.Proposal{Op: cloud.OpPutRule, Rule: &r}, "")
+	return c.review(cloud.Proposal{Op: cloud.OpPutRule, Rule: &r, Mark: mark}, "")
 }
 
 // orderRules shows the rules in another order, and what it would do, without
 // saving it. The form has the order that is on the page, which dragging changed,
 // and perhaps one more step: "up ID" or "down ID".
 func orderRules(c *call) (answer, error) {
+	ids := c.texts("ids")
+	step, id, _ := strings.Cut(c.text("move"), " ")
+	move(ids, step, id)
+	return c.order(cloud.Proposal{Op: cloud.OpOrderRules, IDs: ids, Mark: c.text("mark")}, step, id)
+}
+
+// orderAgain shows the order of p, which was not saved, as it would be now.
+func (c *call) orderAgain(p cloud.Proposal) (answer, error) {
+	a, err := c.order(p, "", "")
+	if shown, ok := a.(page); ok && shown.problem == "" {
+		shown.problem, shown.status = moreByNow, http.StatusConflict
+		a = shown
+	}
+	return a, err
+}
+
+// order shows the order of p; id was moved a step just now. Where the rules are
+// others, or in another order, than when p was begun, it says so.
+func (c *call) order(p cloud.Proposal, step, id string) (answer, error) {
 	list, words, err := c.ruleList()
 	if err != nil {
 		return nil, err
 	}
-	ids := c.texts("ids")
-	step, id, _ := strings.Cut(c.text("move"), " ")
-	move(ids, step, id)
-	if !slices.EqualFunc(ids, words.Rules, func(id string, r cloud.Rule) bool { return id == r.ID }) {
-		p := cloud.Proposal{Op: cloud.OpOrderRules, Site: list.Property.ID, IDs: ids}
+	begun := p
+	p.Site, p.IDs, p.Mark = list.Property.ID, orderOf(p.IDs, words.Rules), list.Mark
+	if !slices.EqualFunc(p.IDs, words.Rules, func(id string, r cloud.Rule) bool { return id == r.ID }) {
 		r, err := c.reviewOf(p, list.propertyFrame, &words, "")
-		if _, ok := errors.AsType[*cloud.Invalid](err); ok {
-			stale := list.page("rules", list)
-			stale.problem = "The rules have changed since they were shown to you. Here they are as of now."
-			return stale, nil
-		}
 		if err != nil {
 			return nil, err
 		}
 		list.Proposed = &r
 		ordered := slices.Clone(words.Rules)
-		slices.SortFunc(ordered, func(a, b cloud.Rule) int { return slices.Index(ids, a.ID) - slices.Index(ids, b.ID) })
+		slices.SortFunc(ordered, func(a, b cloud.Rule) int { return slices.Index(p.IDs, a.ID) - slices.Index(p.IDs, b.ID) })
 		list.Rules = words.lines(ordered)
 	}
 	list.moved(step, id)
-	return list.page("rules", list), nil
+	shown := list.page("rules", list)
+	if begun.Mark != "" && begun.Mark != p.Mark || !slices.Equal(begun.IDs, p.IDs) {
+		shown.status = http.StatusConflict
+		shown.problem, err = c.overtaken(begun)
+	}
+	return shown, err
+}
+
+// orderOf is the order of ids without what is no rule any more; rules that ids
+// does not name come last, where new ones are.
+func orderOf(ids []string, rules []cloud.Rule) []string {
+	order := make([]string, 0, len(rules))
+	add := func(id string) {
+		if !slices.Contains(order, id) && slices.ContainsFunc(rules, func(r cloud.Rule) bool { return r.ID == id }) {
+			order = append(order, id)
+		}
+	}
+	for _, id := range ids {
+		add(id)
+	}
+	for _, r := range rules {
+		add(r.ID)
+	}
+	return order
 }
 
 // move swaps id with the one before it or behind it.

@@ -196,7 +196,7 @@ func (b *browser) massLoss() {
 	b.sees("21 people lose access", "This takes more than may go unasked")
 	b.accessible("review-held")
 	b.press(".buttons .danger, .buttons .primary")
-	b.sees("Change the rule “All staff”", "This waits for a person", "Person 00", "Front door")
+	b.sees("Disable the rule “All staff”", "This waits for a person", "Person 00", "Front door")
 	b.accessible("hold")
 	if b.openings() != 23 {
 		b.Errorf("%d openings while it is held, want all 23", b.openings())

@@ -82,8 +82,8 @@ func TestOrderRules(t *testing.T) {
 		t.Errorf("order %q", got)
 	}
 	w.wants(w.post("properties/north/order", "ids", lab.ID, "ids", staff.ID, "move", "up "+lab.ID), 200, "That is the order that is saved")
-	w.wants(w.post("properties/north/order", "ids", staff.ID), 422, "The rules have changed since they were shown", "All staff", "Lab")
-	w.wants(w.post("properties/north/order", "ids", staff.ID, "ids", staff.ID), 422, "The rules have changed")
+	w.wants(w.post("properties/north/order", "ids", staff.ID), 409, "Somebody changed the rules since they were shown to you", "This order is not saved yet", "All staff", "Lab")
+	w.wants(w.post("properties/north/order", "ids", staff.ID, "ids", staff.ID, "ids", "gone"), 409, "Somebody changed the rules")
 }
 
 func TestSwitchAndDeleteRule(t *testing.T) {
@@ -92,11 +92,11 @@ func TestSwitchAndDeleteRule(t *testing.T) {
 	lab := w.rule("Lab", []string{"science"}, cloud.Condition{Group: "Chemists"})
 	at := "properties/north/rules/"
 	a := w.post(at + staff.ID + "/disable")
-	w.wants(a, 200, "Change the rule “All staff”", "enabled", "disabled", "2 people lose access", "2 openings less, at 1 door", "Front door", "The property has 2 openings now; up to 20 may go")
+	w.wants(a, 200, "Disable the rule “All staff”", ">Disable it<", "enabled", "disabled", "2 people lose access", "2 openings less, at 1 door", "Front door", "The property has 2 openings now; up to 20 may go")
 	w.goes(w.saves(a), "properties/north?did=put-rule")
 	w.wants(w.get("properties/north"), 200, `<span class="badge">disabled</span>`)
 	a = w.post(at + staff.ID + "/enable")
-	w.wants(a, 200, "2 people gain access", "Person000")
+	w.wants(a, 200, "Enable the rule “All staff”", ">Enable it<", "2 people gain access", "Person000")
 	w.goes(w.saves(a), "properties/north?did=put-rule")
 
 	a = w.post(at + lab.ID + "/delete")

@@ -11,6 +11,16 @@ import (
 // ruleTitle is what people call a rule.
 func ruleTitle(r cloud.Rule) string { return cmp.Or(r.Name, r.ID, "without a name") }
 
+// switches says whether p enables or disables a rule and does nothing else.
+func switches(p *cloud.Proposal, was former) bool {
+	if p.Op != cloud.OpPutRule || p.Rule.Enabled == was.Rule.Enabled {
+		return false
+	}
+	a, b := *p.Rule, was.Rule
+	return a.ID == b.ID && a.Name == b.Name && a.Match == b.Match && slices.Equal(a.Conditions, b.Conditions) && slices.Equal(a.Groups, b.Groups) &&
+		a.Role == b.Role && a.Mobile == b.Mobile && a.OnlyNew == b.OnlyNew
+}
+
 // rule says what a rule is, fact by fact.
 func (w *factWords) rule(r cloud.Rule) []fact {
 	return []fact{

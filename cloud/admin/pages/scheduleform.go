@@ -17,7 +17,7 @@ const mostSpans = 100
 // A scheduleEntry is a schedule as it stands in the form.
 type scheduleEntry struct {
 	propertyFrame
-	Was      string // its id; empty for a new one
+	opened
 	Name     string
 	Zone     string
 	Rows     []spanRow

@@ -53,7 +53,11 @@ func schedules(c *call) (answer, error) {
 func scheduleForm(c *call) (answer, error) {
 	id := c.text("id")
 	if id == "" {
-		return c.schedulePage("", newScheduleEntry(access.Schedule{}), nil)
+		return c.schedulePage(opened{}, newScheduleEntry(access.Schedule{}), nil)
+	}
+	mark, err := c.markOf(cloud.Proposal{Op: cloud.OpPutSchedule, Schedule: &access.Schedule{ID: id}})
+	if err != nil {
+		return nil, err
 	}
 	s, ok, err := c.schedule(id)
 	if err == nil && !ok {
@@ -62,7 +66,7 @@ func scheduleForm(c *call) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.schedulePage(id, newScheduleEntry(s), nil)
+	return c.schedulePage(opened{id, mark}, newScheduleEntry(s), nil)
 }
 
 // schedule is one of the property's schedules, if it is there.
@@ -75,15 +79,15 @@ func (c *call) schedule(id string) (access.Schedule, bool, error) {
 	return all[i], true, err
 }
 
-func (c *call) schedulePage(was string, e scheduleEntry, wrong error) (answer, error) {
+func (c *call) schedulePage(on opened, e scheduleEntry, wrong error) (answer, error) {
 	f, err := c.frame("schedules")
 	if err != nil {
 		return nil, err
 	}
-	e.propertyFrame, e.Was = f, was
+	e.propertyFrame, e.opened = f, on
 	title := "Add a schedule"
-	if was != "" {
-		title = cmp.Or(e.Name, was)
+	if on.Was != "" {
+		title = cmp.Or(e.Name, on.Was)
 	}
 	return page{template: "schedule", title: title, part: f.Title(), data: e, problem: problem(wrong)}, nil
 }
@@ -98,31 +102,31 @@ func editSchedule(c *call) (answer, error) {
 	if p != nil && p.Schedule != nil {
 		_, there, err := c.schedule(p.Schedule.ID)
 		if err != nil || !there {
-			return c.schedulePage("", newScheduleEntry(*p.Schedule), err)
+			return c.schedulePage(opened{}, newScheduleEntry(*p.Schedule), err)
 		}
-		return c.schedulePage(p.Schedule.ID, newScheduleEntry(*p.Schedule), nil)
+		return c.schedulePage(opened{p.Schedule.ID, p.Mark}, newScheduleEntry(*p.Schedule), nil)
 	}
-	was, e := c.text("was"), enteredSchedule(c)
+	on, e := c.opened(), enteredSchedule(c)
 	if c.text("act") == "more" {
 		e.Rows = append(e.Rows, spanRow{N: len(e.Rows)}, spanRow{N: len(e.Rows) + 1})
-		return c.schedulePage(was, e, nil)
+		return c.schedulePage(on, e, nil)
 	}
-	s, wrong := e.schedule(cmp.Or(was, slug(e.Name)))
+	s, wrong := e.schedule(cmp.Or(on.Was, slug(e.Name)))
 	_, there, err := c.schedule(s.ID)
 	switch {
 	case err != nil:
 		return nil, err
 	case wrong != nil:
-	case there && was == "":
+	case there && on.Was == "":
 		wrong = &cloud.Conflict{Attr: "name", Value: e.Name}
-	case !there && was != "":
+	case !there && on.Was != "":
 		return nil, cloud.ErrNotFound
 	default:
-		a, err := c.review(cloud.Proposal{Op: cloud.OpPutSchedule, Schedule: &s}, "properties/"+c.site()+"/schedules/edit")
+		a, err := c.review(cloud.Proposal{Op: cloud.OpPutSchedule, Schedule: &s, Mark: on.Mark}, "properties/"+c.site()+"/schedules/edit")
 		if problem(err) == "" {
 			return a, err
 		}
 		wrong = err
 	}
-	return c.schedulePage(was, e, wrong)
+	return c.schedulePage(on, e, wrong)
 }

@@ -10,11 +10,15 @@ import (
 
 func (s *server) settingsRoutes() {
 	s.get("properties/{site}/settings", signin.Viewer, func(c *call) (answer, error) {
+		mark, err := c.markOf(cloud.Proposal{Op: cloud.OpPutProperty, Property: &cloud.Property{}})
+		if err != nil {
+			return nil, err
+		}
 		f, err := c.frame("settings")
 		if err != nil {
 			return nil, err
 		}
-		return c.settings(f, f.Property.Property, nil)
+		return c.settings(f, f.Property.Property, mark, nil)
 	})
 	s.post("properties/{site}/settings", signin.Admin, editSettings)
 	s.post("properties/{site}/delete", signin.Admin, func(c *call) (answer, error) {
@@ -29,6 +33,7 @@ type settingsForm struct {
 	Guard     cloud.Guard
 	Pilot     []string // with room for more
 	Directory []cloud.DirectoryGroup
+	Mark      string // of the settings as they were shown first; see markOf
 	words     *factWords
 }
 
@@ -39,12 +44,12 @@ func (f settingsForm) Facts() []fact { return f.words.property(f.Property.Proper
 const morePilots = 2
 
 // settings shows p in the form; wrong is what is wrong with it, if anything.
-func (c *call) settings(f propertyFrame, p cloud.Property, wrong error) (answer, error) {
+func (c *call) settings(f propertyFrame, p cloud.Property, mark string, wrong error) (answer, error) {
 	directory, err := c.cloud.DirectoryGroups(c.Context(), c.Org)
 	if err != nil {
 		return nil, err
 	}
-	form := settingsForm{propertyFrame: f, Entered: p, Guard: guardOf(p), Directory: directory, words: &factWords{&siteItems{}, directory}}
+	form := settingsForm{propertyFrame: f, Entered: p, Guard: guardOf(p), Directory: directory, Mark: mark, words: &factWords{&siteItems{}, directory}}
 	form.Pilot = append(append(form.Pilot, p.Pilot...), make([]string, morePilots)...)
 	answer := f.page("settings", form)
 	answer.problem = problem(wrong)
@@ -70,9 +75,10 @@ func editSettings(c *call) (answer, error) {
 		return nil, err
 	}
 	if back != nil && back.Property != nil {
-		return c.settings(f, *back.Property, nil)
+		return c.settings(f, *back.Property, back.Mark, nil)
 	}
 	p := cloud.Property{ID: f.Property.ID, Name: c.text("name"), Key: cmp.Or(c.text("key"), f.Property.Key), Wallet: c.checked("wallet"), Pilot: c.texts("pilot")}
+	mark := c.text("mark")
 	var wrong error
 	percent, errP := strconv.Atoi(c.text("percent"))
 	openings, errO := strconv.Atoi(c.text("openings"))
@@ -83,11 +89,11 @@ func editSettings(c *call) (answer, error) {
 		p.Guard = &g
 	}
 	if wrong != nil {
-		return c.settings(f, p, wrong)
+		return c.settings(f, p, mark, wrong)
 	}
-	a, err := c.review(cloud.Proposal{Op: cloud.OpPutProperty, Site: p.ID, Property: &p}, "properties/"+p.ID+"/settings")
+	a, err := c.review(cloud.Proposal{Op: cloud.OpPutProperty, Site: p.ID, Property: &p, Mark: mark}, "properties/"+p.ID+"/settings")
 	if problem(err) != "" {
-		return c.settings(f, p, err)
+		return c.settings(f, p, mark, err)
 	}
 	return a, err
 }

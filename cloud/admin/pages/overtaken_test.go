@@ -1,0 +1,132 @@
+package pages_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"latchkey/access"
+	"latchkey/cloud"
+	"latchkey/cloud/admin/signin"
+)
+
+// bob changes something at north, as somebody else than who is signed in does.
+func (w *world) bob(p cloud.Proposal) {
+	w.Helper()
+	p.Site = "north"
+	w.ok(w.cloud.Do(w.ctx, "bob@acme.example (admin)", "acme", p, 1000))
+}
+
+// TestTwoAdminsEditOneRule: the second one to save sees who was first, and what
+// the two differ in, before anything is written over.
+func TestTwoAdminsEditOneRule(t *testing.T) {
+	w := newWorld(t)
+	_, staff := w.staff(2)
+	at := "properties/north/rules/" + staff.ID
+	bobs := func(name string) cloud.Proposal {
+		r := w.ruleNamed(staff.Name)
+		r.Name, r.Groups = name, []string{"science", "staff"}
+		staff.Name = name
+		return cloud.Proposal{Op: cloud.OpPutRule, Rule: &r}
+	}
+	form := func(mark string) []string {
+		return []string{"mark", mark, "act", "review", "name", "Ann’s", "enabled", "yes", "who", "all", "row", "0", "kind.0", "group", "group.0", "Staff", "groups", "staff"}
+	}
+	const warning = "bob@acme.example (admin) (just now) changed this since it was shown to you. Nothing is saved yet"
+
+	mark := w.hidden(w.get(at), "mark")
+	w.bob(bobs("Bob’s"))
+	a := w.post(at, form(mark)...)
+	w.wants(a, 409, warning, `<td data-label="Before">Bob’s</td><td data-label="After">Ann’s</td>`, `<td data-label="Before">Science<br>Staff</td><td data-label="After">Staff</td>`,
+		"2 people lose access", "Save mine all the same", `href="/admin/`+at+`">Drop mine`)
+	back := w.post(at, "proposal", w.hidden(a, "proposal"), "act", "back")
+	w.wants(back, 200, `value="Ann’s"`)
+	if w.hidden(back, "mark") == mark {
+		t.Error("whoever goes back to the form is told again of what they know")
+	}
+
+	w.bob(bobs("Bob’s second"))
+	again := w.saves(a)
+	w.wants(again, 409, warning, "Bob’s second", "Ann’s", "Save mine all the same")
+	if got := w.order(); !slices.Equal(got, []string{"Bob’s second"}) {
+		t.Errorf("rules %q: Bob's was written over unasked", got)
+	}
+	w.goes(w.saves(again), "properties/north?did=put-rule")
+	if got := w.order(); !slices.Equal(got, []string{"Ann’s"}) {
+		t.Errorf("rules %q", got)
+	}
+
+	// A form that is shown again for another condition is as old as it was.
+	mark = w.hidden(w.get(at), "mark")
+	staff.Name = "Ann’s"
+	w.bob(bobs("Bob’s third"))
+	more := w.post(at, "mark", mark, "act", "add group", "name", "Ann’s", "who", "all")
+	w.wants(more, 200, `name="mark" value="`+mark+`"`)
+
+	// What was shown of a rule to be disabled is what is disabled.
+	a = w.post(at + "/disable")
+	w.bob(bobs("Bob’s fourth"))
+	w.wants(w.saves(a), 409, warning, "Bob’s fourth")
+	if r := w.ruleNamed("Bob’s fourth"); !r.Enabled {
+		t.Error("disabled all the same")
+	}
+	w.ok(w.cloud.DeleteRule(w.ctx, by, "acme", "north", staff.ID))
+	w.wants(w.post(at, form(mark)...), 404)
+}
+
+// TestOrderOfRulesThatChanged: an order is shown again with a rule that somebody
+// added meanwhile, or beside an order that somebody else saved.
+func TestOrderOfRulesThatChanged(t *testing.T) {
+	w := newWorld(t)
+	one, two := w.rule("One", nil), w.rule("Two", nil)
+	mark := w.hidden(w.get("properties/north"), "mark")
+	a := w.post("properties/north/order", "mark", mark, "ids", two.ID, "ids", one.ID)
+	w.wants(a, 200, "This order is not saved yet")
+	three := w.rule("Three", nil)
+	again := w.saves(a)
+	w.wants(again, 409, "Somebody changed the rules since they were shown to you", "This order is not saved yet", "Three")
+	if got := w.order(); !slices.Equal(got, []string{"One", "Two", "Three"}) {
+		t.Errorf("order %q, want nothing saved", got)
+	}
+	w.bob(cloud.Proposal{Op: cloud.OpOrderRules, IDs: []string{three.ID, one.ID, two.ID}})
+	w.wants(w.post("properties/north/order", "mark", w.hidden(again, "mark"), "ids", two.ID, "ids", one.ID, "ids", three.ID), 409,
+		"bob@acme.example (admin) (just now) changed the rules", "This order is not saved yet")
+	again = w.saves(again)
+	w.wants(again, 409, "bob@acme.example (admin) (just now) changed the rules")
+	w.goes(w.saves(again), "properties/north?did=order-rules")
+	if got := w.order(); !slices.Equal(got, []string{"Two", "One", "Three"}) {
+		t.Errorf("order %q", got)
+	}
+}
+
+// TestOvertakenForms: settings, doors, access groups and schedules likewise.
+func TestOvertakenForms(t *testing.T) {
+	w := newWorld(t)
+	_, err := w.cloud.PutSchedule(w.ctx, by, "acme", "north", access.Schedule{ID: "day", Name: "Day", Zone: "UTC", Weekly: []access.Interval{{Day: 1, From: 480, To: 1080}}})
+	w.ok(err)
+	for _, tt := range []struct {
+		form, fresh string
+		bobs        cloud.Proposal
+		fields      []string
+	}{
+		{"settings", "settings", cloud.Proposal{Op: cloud.OpPutProperty, Property: &cloud.Property{ID: "north", Name: "Bob’s"}}, []string{"percent", "10", "openings", "20"}},
+		{"doors/edit", "doors/edit?id=lab", cloud.Proposal{Op: cloud.OpPutDoor, Door: &access.Door{ID: "lab", Name: "Bob’s"}}, []string{"was", "lab", "kind", "door"}},
+		{"groups/edit", "groups/edit?id=staff", cloud.Proposal{Op: cloud.OpPutGroup, Group: &cloud.AccessGroup{ID: "staff", Name: "Bob’s"}}, []string{"was", "staff"}},
+		{"schedules/edit", "schedules/edit?id=day", cloud.Proposal{Op: cloud.OpPutSchedule, Schedule: &access.Schedule{ID: "day", Name: "Bob’s", Zone: "UTC"}}, []string{"was", "day", "zone", "UTC"}},
+	} {
+		at := "properties/north/"
+		fields := append(tt.fields, "name", "Ann’s", "mark", w.hidden(w.get(at+tt.fresh), "mark"))
+		fine := w.post(at+tt.form, fields...)
+		w.wants(fine, 200, "Ann’s")
+		w.bob(tt.bobs)
+		for _, a := range []answer{w.post(at+tt.form, fields...), w.saves(fine)} {
+			w.wants(a, 409, "bob@acme.example (admin) (just now) changed this", "Bob’s", "Ann’s", `href="/admin/`+at+tt.fresh+`">Drop mine`)
+		}
+		if strings.Contains(w.get(at+tt.fresh).body, `value="Ann’s"`) {
+			t.Errorf("%s: saved all the same", tt.form)
+		}
+		w.goes(w.saves(w.saves(fine)), at+strings.TrimSuffix(tt.form, "/edit")+"?did="+strings.ReplaceAll(tt.bobs.Op, " ", "-"))
+	}
+	w.as(signin.Viewer)
+	w.wants(w.post("properties/north/save"), 403)
+}
