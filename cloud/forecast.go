@@ -50,7 +50,7 @@ func (f *ForecastSide) add(name string) {
 // nothing else changed meanwhile. What is lost then goes through the guard of
 // each property, which may hold it.
 func (s *Service) ForecastPull(ctx context.Context, org string, p Pull) (f Forecast, err error) {
-	err = s.store.View(ctx, func(tx Tx) error {
+	err = s.viewLong(ctx, org, func(tx Tx) error {
 		w := newWork(s, newDryPull(tx), act{by: "system", what: "forecast"})
 		w.guarded = guardDirectory
 		if w.org, err = tx.Org(org); err != nil {

@@ -114,7 +114,7 @@ func (s *Service) Preview(ctx context.Context, org string, p Proposal, named int
 		return Preview{}, err
 	}
 	var out Preview
-	err := s.store.View(ctx, func(tx Tx) error {
+	err := s.viewLong(ctx, org, func(tx Tx) error {
 		w := newWork(s, newDryTx(tx), act{})
 		w.guarded, w.named = guardChange, max(0, min(named, MostNamed))
 		var err error
@@ -155,7 +155,7 @@ func (s *Service) Holds(ctx context.Context, org string, openOnly bool) (all []H
 
 // Hold returns one hold, with whom it concerns: ErrNotFound.
 func (s *Service) Hold(ctx context.Context, org, id string) (h Hold, err error) {
-	err = s.store.View(ctx, func(tx Tx) error {
+	err = s.viewLong(ctx, org, func(tx Tx) error {
 		if h, err = tx.Hold(org, id); err != nil || h.Kind != HoldDirectory || h.State != HoldOpen {
 			return err
 		}

@@ -29,6 +29,7 @@ type Service struct {
 	ids     idSource
 	journal journal
 	mapping mapper
+	turns   turns
 
 	mu    sync.Mutex
 	views map[string]cached // by organisation
@@ -56,7 +57,7 @@ func NewService(store Store, o Options) (*Service, error) {
 		store: store, log: o.Log, now: o.Now, formats: formats,
 		changed: make(chan struct{}, 1), work: make(chan struct{}, 1),
 		grown: make(chan struct{}, 1), leases: newLeases(store), process: rand.Text(),
-		views: map[string]cached{}, batch: o.Batch, mapping: newMapper(),
+		views: map[string]cached{}, batch: o.Batch, mapping: newMapper(), turns: newTurns(),
 	}
 	if s.batch < 1 || s.batch > batch {
 		s.batch = batch

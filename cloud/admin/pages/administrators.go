@@ -58,7 +58,7 @@ type accountsForm struct{ Issuer, ClientID, Domains string }
 func roles(role string) []choice {
 	return chosen(role,
 		choice{Value: cloud.PageViewer, Name: "Viewer", Text: "Sees everything, changes nothing."},
-		choice{Value: cloud.PageAdmin, Name: "Admin", Text: "Also changes rules, doors, people and cards, and confirms what is held."},
+		choice{Value: cloud.PageAdmin, Name: "Admin", Text: "Also changes rules, doors, people and cards, and confirms what is held. By a rule they can make others admins."},
 		choice{Value: cloud.PageOwner, Name: "Owner", Text: "Also decides who gets in: tokens, SCIM on and off, administrators, sign-in."})
 }
 
