@@ -52,8 +52,9 @@ func (s *Service) RoleOf(ctx context.Context, org, email string) (AdminRole, err
 }
 
 // signedIn finds the active person of the directory whom email stands for:
-// ErrNotFound. out says that the directory knows the address, and that nobody
-// who has it is active.
+// ErrNotFound. out says that the directory knows the address, and has disabled
+// all who have it. A suspension by hand, which is any admin's, must not decide
+// whether an owner gets in.
 func signedIn(tx Tx, org, email string) (row PersonRow, out bool, err error) {
 	if email == "" {
 		return PersonRow{}, false, ErrNotFound
@@ -63,13 +64,13 @@ func signedIn(tx Tx, org, email string) (row PersonRow, out bool, err error) {
 		if err != nil {
 			return PersonRow{}, false, err
 		}
-		known := len(rows) > 0
+		known, enabled := len(rows) > 0, slices.ContainsFunc(rows, func(p PersonRow) bool { return p.Active && !p.PulledOut })
 		rows = slices.DeleteFunc(rows, func(p PersonRow) bool { return p.State() != "active" })
 		if len(rows) == 1 {
 			return rows[0], false, nil
 		}
 		if known { // disabled, or several have that address: no guess
-			return PersonRow{}, len(rows) == 0, ErrNotFound
+			return PersonRow{}, !enabled, ErrNotFound
 		}
 	}
 	return PersonRow{}, false, ErrNotFound

@@ -338,3 +338,28 @@ func TestEndSessions(t *testing.T) {
 		t.Errorf("no organisation: %v", err)
 	}
 }
+
+// TestAdminsDoNotKeepOwnersOut: whoever is an admin makes visitors and suspends
+// people, and owners get in all the same.
+func TestAdminsDoNotKeepOwnersOut(t *testing.T) {
+	w := newWorld(t)
+	w.connect()
+	by := cloud.Actor("eve@acme.test (admin)")
+	suspended := true
+	suspend := func(id string) {
+		t.Helper()
+		_, err := w.svc.PatchPerson(w.ctx, by, "acme", id, cloud.PersonPatch{Suspended: &suspended})
+		w.ok(err)
+	}
+	w.administrator("olga@acme.test", cloud.PageOwner)
+	secret := w.mustSignIn("olga@acme.test", cloud.PageOwner)
+	visitor, err := w.svc.CreatePerson(w.ctx, by, "acme", cloud.NewPerson{Name: "Olga", Email: "olga@acme.test"})
+	w.ok(err)
+	suspend(visitor.ID)
+	w.isIn(secret)
+	w.administrator("oscar@acme.test", cloud.PageOwner)
+	u, err := w.svc.CreateUser(w.ctx, cloud.Caller{Org: "acme"}, map[string]any{"userName": "oscar@acme.test", "active": true})
+	w.ok(err)
+	suspend(u.ID)
+	w.mustSignIn("oscar@acme.test", cloud.PageOwner)
+}
