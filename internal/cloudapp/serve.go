@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -41,15 +42,16 @@ const (
 
 // A serveCmd is everything that the cloud does, in one process.
 type serveCmd struct {
-	Dir              string `help:"Where the database, keys and the broker's files go." default:"/var/lib/latchkey-cloud" placeholder:"DIR"`
-	Listen           string `help:"Where SCIM, the admin API, /healthz, /readyz and /metrics are served. Put TLS in front, and let it pass /scim/v2, /admin and /okta/events alone." default:"127.0.0.1:8480" placeholder:"HOST:PORT"`
-	PublicURL        string `help:"How browsers reach the cloud, such as https://cloud.example: the admin pages answer there alone. Empty is this machine, at the port of --listen." env:"LATCHKEY_PUBLIC_URL" placeholder:"URL"`
-	PrivateProviders bool   `help:"Let organisations name sign-in providers and Oktas in private networks, such as the cloud's own. Without --public-url they may anyway." env:"LATCHKEY_PRIVATE_PROVIDERS"`
-	Broker           string `help:"An MQTT broker's URL; empty runs one inside." placeholder:"mqtt://HOST:PORT"`
-	BrokerListen     string `help:"Where the broker inside listens." default:"127.0.0.1:1883" placeholder:"HOST:PORT"`
-	OktaKeyFile      string `help:"The secret that Okta's tokens and sign-in providers' client secrets are sealed with in the database; empty is okta.key in the folder, made at the first start." placeholder:"FILE"`
-	BrokerSecretFile string `help:"The secret that the broker's passwords are made from; empty is broker.secret in the folder." placeholder:"FILE"`
-	AdminTokenFile   string `help:"The admin API's tokens, one a line, read again at each call; empty is admin.token in the folder, made at the first start." placeholder:"FILE"`
+	Dir              string         `help:"Where the database, keys and the broker's files go." default:"/var/lib/latchkey-cloud" placeholder:"DIR"`
+	Listen           string         `help:"Where SCIM, the admin API, /healthz, /readyz and /metrics are served. Put TLS in front, and let it pass /scim/v2, /admin and /okta/events alone." default:"127.0.0.1:8480" placeholder:"HOST:PORT"`
+	PublicURL        string         `help:"How browsers reach the cloud, such as https://cloud.example: the admin pages answer there alone. Empty is this machine, at the port of --listen." env:"LATCHKEY_PUBLIC_URL" placeholder:"URL"`
+	TrustProxy       []netip.Prefix `help:"Networks of proxies whose X-Forwarded-For is believed, besides those on this machine." env:"LATCHKEY_TRUST_PROXY" placeholder:"10.0.0.0/24"`
+	PrivateProviders bool           `help:"Let organisations name sign-in providers and Oktas in private networks, such as the cloud's own. Without --public-url they may anyway." env:"LATCHKEY_PRIVATE_PROVIDERS"`
+	Broker           string         `help:"An MQTT broker's URL; empty runs one inside." placeholder:"mqtt://HOST:PORT"`
+	BrokerListen     string         `help:"Where the broker inside listens." default:"127.0.0.1:1883" placeholder:"HOST:PORT"`
+	OktaKeyFile      string         `help:"The secret that Okta's tokens and sign-in providers' client secrets are sealed with in the database; empty is okta.key in the folder, made at the first start." placeholder:"FILE"`
+	BrokerSecretFile string         `help:"The secret that the broker's passwords are made from; empty is broker.secret in the folder." placeholder:"FILE"`
+	AdminTokenFile   string         `help:"The admin API's tokens, one a line, read again at each call; empty is admin.token in the folder, made at the first start." placeholder:"FILE"`
 	databaseFlags    `embed:""`
 }
 
@@ -140,7 +142,7 @@ func (c *serveCmd) sealed(service *cloud.Service, at net.Addr, log *slog.Logger)
 	}
 	public := cmp.Or(c.PublicURL, localURL(at))
 	log.Info("admin pages", "url", strings.TrimSuffix(public, "/")+signin.Root)
-	door, err := signin.NewService(service, signin.Options{PublicURL: public, Secret: secret, Transport: c.outbound(signin.NewTransport()), Log: log})
+	door, err := signin.NewService(service, signin.Options{PublicURL: public, Secret: secret, Proxies: c.TrustProxy, Transport: c.outbound(signin.NewTransport()), Log: log})
 	if err != nil {
 		return nil, nil, fmt.Errorf("--public-url: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -41,6 +42,7 @@ type Options struct {
 	// browsers is sealed with keys made of it, so all processes at one database
 	// have the same. Required.
 	Secret    []byte
+	Proxies   []netip.Prefix    // networks of proxies that are believed about whom they ask for, besides this machine
 	Transport http.RoundTripper // to providers; nil is one of the Service's own
 	Now       func() time.Time  // nil is time.Now
 	Log       *slog.Logger      // nil discards
@@ -53,6 +55,7 @@ type Service struct {
 	public  *url.URL     // without a path
 	secrets *seal.Sealer // of clients at providers
 	cookies *seal.Sealer // of people on their way to a provider and back
+	proxies []netip.Prefix
 	client  *http.Client
 	now     func() time.Time
 	log     *slog.Logger
@@ -84,7 +87,7 @@ func NewService(c *cloud.Service, o Options) (*Service, error) {
 	}
 	codes, allCodes, starts := limits()
 	return &Service{
-		cloud: c, public: public, secrets: secrets, cookies: cookies, client: newClient(o.Transport), now: o.Now, log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
+		cloud: c, public: public, secrets: secrets, cookies: cookies, proxies: o.Proxies, client: newClient(o.Transport), now: o.Now, log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
 		codes: throttle.New(codes), allCodes: throttle.New(allCodes), starts: throttle.New(starts), providers: map[string]*provider{},
 	}, nil
 }
@@ -139,19 +142,28 @@ func (s *Service) Visitor(r *http.Request) (Visitor, error) {
 	return v, nil
 }
 
-// address is whom tries of r count against. A proxy on this machine stands in
-// front of everybody, and says last for whom it asks.
-func address(r *http.Request) netip.Addr {
-	from := throttle.Address(r.RemoteAddr)
-	host, _, _ := net.SplitHostPort(r.RemoteAddr)
-	peer, err := netip.ParseAddr(host)
-	if err != nil || !peer.Unmap().IsLoopback() {
-		return from
+// address is whom tries of r count against. A proxy on this machine, or in the
+// networks that are trusted, stands in front of everybody, and says last for
+// whom it asks.
+func (s *Service) address(r *http.Request) netip.Addr {
+	from := r.RemoteAddr
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for _, hop := range slices.Backward(hops) {
+		if hop = strings.TrimSpace(hop); hop == "" || !s.proxied(from) {
+			break
+		}
+		from = hop
 	}
-	all := r.Header.Values("X-Forwarded-For")
-	if len(all) == 0 {
-		return from
+	return throttle.Address(from)
+}
+
+// proxied says whether somebody at from is believed about whom they ask for.
+func (s *Service) proxied(from string) bool {
+	host, _, err := net.SplitHostPort(from)
+	if err != nil {
+		host = from
 	}
-	last := all[len(all)-1]
-	return throttle.Address(strings.TrimSpace(last[strings.LastIndex(last, ",")+1:]))
+	addr, err := netip.ParseAddr(host)
+	addr = addr.Unmap()
+	return err == nil && (addr.IsLoopback() || slices.ContainsFunc(s.proxies, func(p netip.Prefix) bool { return p.Contains(addr) }))
 }

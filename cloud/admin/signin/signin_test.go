@@ -3,6 +3,7 @@ package signin_test
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -290,6 +291,44 @@ func TestSignInEndsTheSessionBefore(t *testing.T) {
 	b.signIn()
 	before.isOut("after the account")
 	b.isIn("by account", signin.Owner)
+}
+
+// TestTrustedProxies: proxies in a row are believed as long as each is trusted.
+func TestTrustedProxies(t *testing.T) {
+	w := newWorld(t)
+	var err error
+	w.signin, err = signin.NewService(w.cloud, signin.Options{
+		PublicURL: public, Secret: []byte("a secret that is in a file of its own"), Now: w.now,
+		Proxies: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("fd00::/8")},
+	})
+	w.ok(err)
+	w.handler = w.signin.Handler()
+	ask := func(from, forwarded string) int {
+		b := w.browser()
+		b.from = from
+		r := b.request("POST", signInURL, codeForm("guess"))
+		r.Header.Set("X-Forwarded-For", forwarded)
+		return b.do(r).Code
+	}
+	for range 10 {
+		ask("203.0.113.7:9", "")
+	}
+	for _, tt := range []struct {
+		what, from, forwarded string
+		code                  int
+	}{
+		{"one", "10.1.2.3:9", "203.0.113.7", 429},
+		{"one, by IPv6", "[fd00::1]:9", "203.0.113.7", 429},
+		{"one that says the port", "10.1.2.3:9", "203.0.113.7:4711", 429},
+		{"two, and one on this machine", "127.0.0.1:9", "203.0.113.7,10.1.2.3, 10.1.2.4", 429},
+		{"somebody who makes it up before one", "10.1.2.3:9", "203.0.113.7, 203.0.113.9", 403},
+		{"one of another network", "10.2.2.3:9", "203.0.113.7", 403},
+		{"one that says nothing", "10.1.2.3:9", "", 403},
+	} {
+		if got := ask(tt.from, tt.forwarded); got != tt.code {
+			t.Errorf("%s: %d, want %d", tt.what, got, tt.code)
+		}
+	}
 }
 
 func TestFormsNameTheOrganisation(t *testing.T) {
