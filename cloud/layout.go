@@ -90,6 +90,12 @@ type rights struct {
 // openings is how many (credential, door) pairs open.
 func (r rights) openings() int { return r.keys * len(r.doors) }
 
+// open says whether all the hours of d are among r's.
+func (r rights) open(d DoorAccess) bool {
+	hours, has := r.doors[d.Door]
+	return has && (len(hours) == 0 || slices.Contains(hours, d.Schedule))
+}
+
 // rights are those of a person with these records. People who are not active
 // have none.
 func (l *layout) rights(records []access.Record) rights {

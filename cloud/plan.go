@@ -117,7 +117,9 @@ func (w *work) refreshPerson(p *plan, views []*siteView, id string, who *personV
 	given := map[string]Outcome{}
 	if who != nil {
 		for _, v := range views {
-			given[v.ID] = w.settled(p, v, who, pinning[v.ID])
+			if given[v.ID], err = w.settled(p, v, who, have[place{v.ID, id}], pinning[v.ID]); err != nil {
+				return false, err
+			}
 		}
 		if later, err = w.keys(p, who, given, bulk); err != nil {
 			return false, err
@@ -215,100 +217,4 @@ func (p *plan) effect(site string, named int) *effect {
 		p.effects[site] = newEffect(site, named)
 	}
 	return p.effects[site]
-}
-
-// settled is what v gives who, held losses included, and adds to the plan what
-// of that is to be remembered.
-func (w *work) settled(p *plan, v *siteView, who *personView, pin bool) Outcome {
-	was := who.Outcome[v.ID]
-	o, held := holding(v, who, outcome(v, who))
-	n := 0
-	if w.guarded == guardDirectory {
-		was.HeldCard = o.HeldCard || who.Taken
-		n = massLoss(v, who, was, o)
-	}
-	if n > 0 && pin {
-		p.effect(v.ID, w.named).pinned += n
-		kept := toKeep(v, who, was, o, held)
-		p.pins = append(p.pins, Pin{Person: who.ID, Site: v.ID, Kept: kept, Since: w.now})
-		o = o.keeping(kept)
-	} else {
-		if n > 0 {
-			p.effect(v.ID, w.named).mass += n
-		}
-		switch old, pinned := who.Pins[v.ID]; {
-		case pinned && held == nil:
-			p.unpins = append(p.unpins, old)
-		case pinned && held.Kept.HeldCard != old.Kept.HeldCard:
-			p.pins = append(p.pins, *held)
-		}
-	}
-	if !sameOutcome(was, o) {
-		p.outcomes = append(p.outcomes, o)
-	}
-	return o
-}
-
-// holding is what v gives who besides o because its loss is held, and the pin by
-// which it is, nil where none is any more. A card stays held until its state says
-// otherwise; groups only as long as they are neither given again nor would be
-// taken anyway. A property that is frozen forgets no groups.
-func holding(v *siteView, who *personView, o Outcome) (Outcome, *Pin) {
-	pin, pinned := who.Pins[v.ID]
-	if !pinned {
-		return o, nil
-	}
-	groups := pin.Kept
-	groups.HeldCard = false
-	o.HeldCard = pin.Kept.HeldCard && who.CardState == CardHeld && !who.Taken
-	with := o.keeping(groups)
-	if !v.frozen() && massLoss(v, who, with, o) == 0 {
-		with, groups = o, Outcome{Person: who.ID, Site: v.ID}
-	}
-	if groups.HeldCard = o.HeldCard; !groups.HeldCard && groups.Rule == "" {
-		return with, nil
-	}
-	pin.Kept = groups
-	return with, &pin
-}
-
-// toKeep is what a pin is to keep of was, where who has no more than o at v:
-// groups that stay anyway are not held for a card's sake. held is the pin that
-// there is.
-func toKeep(v *siteView, who *personView, was, o Outcome, held *Pin) Outcome {
-	card := was.HeldCard
-	if o.HeldCard = card; massLoss(v, who, was, o) == 0 {
-		was = Outcome{Person: who.ID, Site: v.ID}
-		if held != nil {
-			was = held.Kept
-		}
-	}
-	was.HeldCard = card
-	return was
-}
-
-// massLoss is how many openings who loses at v when the rules give after
-// instead of before, whatever else became of the person.
-func massLoss(v *siteView, who *personView, before, after Outcome) int {
-	if sameOutcome(before, after) && before.HeldCard == after.HeldCard {
-		return 0
-	}
-	return lostOpenings(v.layout.rights(desired(v, who, before)), v.layout.rights(desired(v, who, after)))
-}
-
-// keeping is o and what kept gives besides.
-func (o Outcome) keeping(kept Outcome) Outcome {
-	if o.Rule == "" {
-		o.Rule = kept.Rule
-	}
-	groups := slices.Concat(o.Groups, kept.Groups)
-	slices.Sort(groups)
-	o.Groups = slices.Compact(groups)
-	o.BLE, o.Wallet, o.HeldCard = o.BLE || kept.BLE, o.Wallet || kept.Wallet, o.HeldCard || kept.HeldCard
-	return o
-}
-
-// sameOutcome says whether the rules gave the same.
-func sameOutcome(a, b Outcome) bool {
-	return a.Rule == b.Rule && slices.Equal(a.Groups, b.Groups) && a.Role == b.Role && a.BLE == b.BLE && a.Wallet == b.Wallet
 }
