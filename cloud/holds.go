@@ -60,7 +60,12 @@ type Pin struct {
 	Since        time.Time
 }
 
-// hold stores p for a person to confirm, and returns it as *Held.
+// mostHeld is how many changes may wait in an organisation at a time. Pages and
+// the directory's own calls look through all that wait.
+const mostHeld = 100
+
+// hold stores p for a person to confirm, and returns it as *Held: *Invalid where
+// too many wait.
 func (s *Service) hold(ctx context.Context, by Actor, org string, p Proposal, preview Preview) error {
 	h := Hold{
 		Org: org, Site: p.Site, Kind: HoldChange, State: HoldOpen, By: by,
@@ -80,10 +85,17 @@ func (s *Service) hold(ctx context.Context, by Actor, org string, p Proposal, pr
 		if err != nil {
 			return err
 		}
+		again, waiting := false, 0
 		for _, o := range open {
-			if sameProposal(o.Proposal, &p) { // asked for again
-				h.ID, h.Made = o.ID, o.Made
+			if sameProposal(o.Proposal, &p) {
+				again, h.ID, h.Made = true, o.ID, o.Made
 			}
+			if o.Kind == HoldChange {
+				waiting++
+			}
+		}
+		if waiting >= mostHeld && !again {
+			return invalid("hold", "%d changes wait for a person already; confirm or discard some of them first", waiting)
 		}
 		w.note("held", nil, preview.Lose)
 		return w.tx.PutHold(h)

@@ -105,6 +105,37 @@ func TestR8MassLossIsHeldUntilConfirmed(t *testing.T) {
 	}
 }
 
+// TestHeldChangesAreFew: nobody piles up changes that everybody's calls have to
+// look through.
+func TestHeldChangesAreFew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, rule, _ := w.crowd(30)
+	rule.Groups = nil
+	put := func(i int) error {
+		rule.Name = fmt.Sprint("Nothing ", i)
+		_, err := w.svc.PutRule(w.ctx, admin, "acme", "north", rule)
+		return err
+	}
+	for i := range 100 {
+		if _, ok := errors.AsType[*cloud.Held](put(i)); !ok {
+			t.Fatalf("change %d is not held", i)
+		}
+	}
+	if _, ok := errors.AsType[*cloud.Invalid](put(100)); !ok {
+		t.Error("a hundred and first change is held")
+	}
+	again, ok := errors.AsType[*cloud.Held](put(7))
+	if !ok {
+		t.Fatal("a change that waits was asked for again, and is not held")
+	}
+	_, err := w.svc.Discard(w.ctx, admin, "acme", again.Hold.ID)
+	w.ok(err)
+	if _, ok := errors.AsType[*cloud.Held](put(100)); !ok {
+		t.Error("a change is not held once there is room")
+	}
+}
+
 // TestDoWantsWhatWasShown: who was shown less than an act takes is asked again,
 // and nothing is done or held.
 func TestDoWantsWhatWasShown(t *testing.T) {
