@@ -69,6 +69,9 @@ type grantRow struct {
 	Door, Name string
 	In         bool
 	Schedule   string // empty is always
+	N          int    // of the door; several rows of one door follow each other
+	Last       bool   // of its door
+	Focus      bool
 }
 
 // accessGroupForm is the form of the group id of the address, or of a new one.
@@ -106,7 +109,7 @@ func (c *call) accessGroupPage(on opened, g cloud.AccessGroup, wrong error) (ans
 	if err != nil {
 		return nil, err
 	}
-	e := accessGroupEntry{propertyFrame: f, opened: on, Group: g, Schedules: items.Schedules, Rows: grantRows(g, &items)}
+	e := accessGroupEntry{propertyFrame: f, opened: on, Group: g, Schedules: items.Schedules, Rows: grantRows(g, &items, c.moreOf())}
 	title := "Add an access group"
 	if on.Was != "" {
 		title = cmp.Or(g.Name, on.Was)
@@ -114,9 +117,18 @@ func (c *call) accessGroupPage(on opened, g cloud.AccessGroup, wrong error) (ans
 	return page{template: "group", title: title, part: f.Title(), data: e, problem: problem(wrong)}, nil
 }
 
-// grantRows are a row for each grant of g, and one for each door that it does
-// not open.
-func grantRows(g cloud.AccessGroup, items *siteItems) []grantRow {
+// moreOf is the door for which another row is asked for, as who has no script
+// does; empty for none.
+func (c *call) moreOf() string {
+	if door, ok := strings.CutPrefix(c.text("act"), "add "); ok {
+		return door
+	}
+	return ""
+}
+
+// grantRows are a row for each grant of g, one for each door that it does not
+// open, and another one of the door more.
+func grantRows(g cloud.AccessGroup, items *siteItems, more string) []grantRow {
 	var rows []grantRow
 	for _, grant := range g.Grants {
 		rows = append(rows, grantRow{Door: grant.Door, Name: items.DoorName(grant.Door), In: true, Schedule: grant.Schedule})
@@ -126,12 +138,26 @@ func grantRows(g cloud.AccessGroup, items *siteItems) []grantRow {
 			rows = append(rows, grantRow{Door: d.ID, Name: cmp.Or(d.Name, d.ID)})
 		}
 	}
-	slices.SortStableFunc(rows, func(a, b grantRow) int { return strings.Compare(a.Name, b.Name) })
+	if more != "" {
+		rows = append(rows, grantRow{Door: more, Name: items.DoorName(more), Focus: true})
+	}
+	slices.SortStableFunc(rows, func(a, b grantRow) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Door, b.Door))
+	})
+	for i := range rows {
+		switch {
+		case i > 0 && rows[i-1].Door == rows[i].Door:
+			rows[i].N, rows[i-1].Last = rows[i-1].N, false
+		case i > 0:
+			rows[i].N = rows[i-1].N + 1
+		}
+		rows[i].Last = true
+	}
 	return rows
 }
 
 // editAccessGroup shows what the group of the form would change, or the form
-// again.
+// again: because of a problem, or with another row for a door.
 func editAccessGroup(c *call) (answer, error) {
 	p, err := c.entered()
 	if err != nil {
@@ -146,6 +172,9 @@ func editAccessGroup(c *call) (answer, error) {
 	}
 	on := c.opened()
 	g := cloud.AccessGroup{ID: cmp.Or(on.Was, slug(c.text("name"))), Name: c.text("name"), Grants: grantsOf(c)}
+	if c.moreOf() != "" {
+		return c.accessGroupPage(on, g, nil)
+	}
 	_, there, err := c.accessGroup(g.ID)
 	if err != nil {
 		return nil, err

@@ -23,19 +23,18 @@ func (c *call) overtaken(p cloud.Proposal) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	who := "Somebody"
+	who, when := "Somebody", ""
 	if ok {
 		tokens, err := c.cloud.Tokens(c.Context(), c.Org)
 		if err != nil {
 			return "", err
 		}
-		who = whoText(e.Who, tokens) + " (" + ago(time.Now(), e.At) + ")"
+		who, when = whoText(e.Who, tokens), " "+ago(time.Now(), e.At)+","
 	}
-	what := " changed this since it was shown to you. Nothing is saved yet: below is what yours would make of it as it is now."
 	if p.Op == cloud.OpOrderRules {
-		what = " changed the rules since they were shown to you. Nothing is saved yet: here they are as of now, in your order."
+		return who + " changed the rules" + when + " after they were shown to you. Here they are as of now, in your order.", nil
 	}
-	return who + what, nil
+	return who + " changed this" + when + " after it was shown to you. Below is what yours would make of it as it is now.", nil
 }
 
 // freshForm is the address of the form of what p changes, as it is now. form is

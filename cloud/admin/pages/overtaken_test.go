@@ -32,7 +32,7 @@ func TestTwoAdminsEditOneRule(t *testing.T) {
 	form := func(mark string) []string {
 		return []string{"mark", mark, "act", "review", "name", "Ann’s", "enabled", "yes", "who", "all", "row", "0", "kind.0", "group", "group.0", "Staff", "groups", "staff"}
 	}
-	const warning = "bob@acme.example (admin) (just now) changed this since it was shown to you. Nothing is saved yet"
+	const warning = "bob@acme.example (admin) changed this just now, after it was shown to you. Below is what yours would make of it"
 
 	mark := w.hidden(w.get(at), "mark")
 	w.bob(bobs("Bob’s"))
@@ -84,15 +84,15 @@ func TestOrderOfRulesThatChanged(t *testing.T) {
 	w.wants(a, 200, "This order is not saved yet")
 	three := w.rule("Three", nil)
 	again := w.saves(a)
-	w.wants(again, 409, "Somebody changed the rules since they were shown to you", "This order is not saved yet", "Three")
+	w.wants(again, 409, "Somebody changed the rules after they were shown to you", "This order is not saved yet", "Three")
 	if got := w.order(); !slices.Equal(got, []string{"One", "Two", "Three"}) {
 		t.Errorf("order %q, want nothing saved", got)
 	}
 	w.bob(cloud.Proposal{Op: cloud.OpOrderRules, IDs: []string{three.ID, one.ID, two.ID}})
 	w.wants(w.post("properties/north/order", "mark", w.hidden(again, "mark"), "ids", two.ID, "ids", one.ID, "ids", three.ID), 409,
-		"bob@acme.example (admin) (just now) changed the rules", "This order is not saved yet")
+		"bob@acme.example (admin) changed the rules just now, after", "This order is not saved yet")
 	again = w.saves(again)
-	w.wants(again, 409, "bob@acme.example (admin) (just now) changed the rules")
+	w.wants(again, 409, "bob@acme.example (admin) changed the rules just now, after")
 	w.goes(w.saves(again), "properties/north?did=order-rules")
 	if got := w.order(); !slices.Equal(got, []string{"Two", "One", "Three"}) {
 		t.Errorf("order %q", got)
@@ -120,7 +120,7 @@ func TestOvertakenForms(t *testing.T) {
 		w.wants(fine, 200, "Ann’s")
 		w.bob(tt.bobs)
 		for _, a := range []answer{w.post(at+tt.form, fields...), w.saves(fine)} {
-			w.wants(a, 409, "bob@acme.example (admin) (just now) changed this", "Bob’s", "Ann’s", `href="/admin/`+at+tt.fresh+`">Drop mine`)
+			w.wants(a, 409, "bob@acme.example (admin) changed this just now, after it was shown", "Bob’s", "Ann’s", `href="/admin/`+at+tt.fresh+`">Drop mine`)
 		}
 		if strings.Contains(w.get(at+tt.fresh).body, `value="Ann’s"`) {
 			t.Errorf("%s: saved all the same", tt.form)

@@ -11,6 +11,8 @@ import (
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"latchkey/cloud"
 )
 
 // A point is a place on the screen.
@@ -219,17 +221,28 @@ func TestBrowserSettings(t *testing.T) {
 	w.group("Pilots", ids[0])
 	b := newBrowser(t, w)
 	b.open("properties/north/settings")
+	b.choose("[data-more]")
+	b.fill("#pilot-0-more", "Guests")
 	b.fill("#pilot-0", "Pilots")
 	b.fill("#openings", "31")
 	b.accessible("settings")
 	b.press(".primary")
-	b.sees("2 people lose access", "Pilots", "10 percent of all openings, or 31 where that is more")
+	b.sees("2 people lose access", "Pilots", "Guests", "10 percent of all openings, or 31 where that is more")
 	b.accessible("review-settings")
 	b.press("button[value=back]")
 	b.fill("#openings", "32")
 	b.press(".primary")
 	b.press(".primary")
 	b.sees("The settings are saved")
+	b.open("properties/north/settings")
+	w.bob(cloud.Proposal{Op: cloud.OpPutProperty, Property: &cloud.Property{ID: "north", Name: "Bob’s building", Wallet: true}})
+	b.press(".primary")
+	b.sees("bob@acme.example (admin) changed this just now, after it was shown to you", "Bob’s building", "North building", "Drop mine, and open it as it is now")
+	b.accessible("overtaken")
+	b.press("a.button[href$=settings]")
+	if got := eval[string](b, `document.getElementById("name").value`); got != "Bob’s building" {
+		b.Errorf("the form has %q, want it as it is now", got)
+	}
 	b.press("form .danger")
 	b.accessible("review-delete")
 	b.fill("#confirm", "north")

@@ -82,7 +82,7 @@ func TestOrderRules(t *testing.T) {
 		t.Errorf("order %q", got)
 	}
 	w.wants(w.post("properties/north/order", "ids", lab.ID, "ids", staff.ID, "move", "up "+lab.ID), 200, "That is the order that is saved")
-	w.wants(w.post("properties/north/order", "ids", staff.ID), 409, "Somebody changed the rules since they were shown to you", "This order is not saved yet", "All staff", "Lab")
+	w.wants(w.post("properties/north/order", "ids", staff.ID), 409, "Somebody changed the rules after they were shown to you", "This order is not saved yet", "All staff", "Lab")
 	w.wants(w.post("properties/north/order", "ids", staff.ID, "ids", staff.ID, "ids", "gone"), 409, "Somebody changed the rules")
 }
 

@@ -11,7 +11,7 @@ import (
 	"latchkey/cloud"
 )
 
-// mostSpans is how many rows of hours a form may have.
+// mostSpans is how many rows of hours a schedule may be entered in.
 const mostSpans = 100
 
 // A scheduleEntry is a schedule as it stands in the form.
@@ -27,9 +27,11 @@ type scheduleEntry struct {
 // A spanRow is some days of the week and one span of hours of each of them. N
 // tells its fields from those of other rows.
 type spanRow struct {
-	N        int
+	N        string
+	Title    string
 	Days     []int // of access.Interval
 	From, To string
+	Focus    bool
 }
 
 // A dayBox is one day of a spanRow.
@@ -61,8 +63,11 @@ func (e scheduleEntry) Zones() []string {
 	}
 }
 
-// newScheduleEntry puts days that have the same hours into one row, and has
-// rows to spare.
+// Blank is the row that script copies.
+func (e scheduleEntry) Blank() spanRow { return spanRow{N: "ROW", Title: "More hours"} }
+
+// newScheduleEntry puts days that have the same hours into one row. A schedule
+// without hours has an empty one.
 func newScheduleEntry(s access.Schedule) scheduleEntry {
 	e := scheduleEntry{Name: s.Name, Zone: s.Zone, Holidays: strings.Join(s.Holidays, "\n")}
 	for _, day := range weekdays() {
@@ -71,13 +76,13 @@ func newScheduleEntry(s access.Schedule) scheduleEntry {
 			i := slices.IndexFunc(e.Rows, func(r spanRow) bool { return r.From == from && r.To == to })
 			if i < 0 {
 				i = len(e.Rows)
-				e.Rows = append(e.Rows, spanRow{N: i, From: from, To: to})
+				e.Rows = append(e.Rows, spanRow{N: strconv.Itoa(i), From: from, To: to})
 			}
 			e.Rows[i].Days = append(e.Rows[i].Days, day)
 		}
 	}
-	for range 2 {
-		e.Rows = append(e.Rows, spanRow{N: len(e.Rows)})
+	if len(e.Rows) == 0 {
+		e.Rows = []spanRow{{N: "0"}}
 	}
 	return e
 }
@@ -85,10 +90,9 @@ func newScheduleEntry(s access.Schedule) scheduleEntry {
 // enteredSchedule is the schedule as the form has it.
 func enteredSchedule(c *call) scheduleEntry {
 	e := scheduleEntry{Name: c.text("name"), Zone: c.text("zone"), Holidays: c.text("holidays")}
-	rows, _ := strconv.Atoi(c.text("rows")) // a form without it has none
-	for n := range min(rows, mostSpans) {
-		r := spanRow{N: n, From: c.text(fmt.Sprintf("from-%d", n)), To: c.text(fmt.Sprintf("to-%d", n))}
-		for _, text := range c.texts(fmt.Sprintf("day-%d", n)) {
+	for _, n := range c.texts("row") {
+		r := spanRow{N: n, From: c.text("from-" + n), To: c.text("to-" + n)}
+		for _, text := range c.texts("day-" + n) {
 			if day, err := strconv.Atoi(text); err == nil && day >= 0 && day <= 6 {
 				r.Days = append(r.Days, day)
 			}
@@ -96,6 +100,26 @@ func enteredSchedule(c *call) scheduleEntry {
 		e.Rows = append(e.Rows, r)
 	}
 	return e
+}
+
+// step adds or removes a row, as who has no script asks for.
+func (e *scheduleEntry) step(act string) bool {
+	what, n, _ := strings.Cut(act, " ")
+	switch what {
+	case "add":
+		next := 0
+		for _, row := range e.Rows {
+			if i, err := strconv.Atoi(row.N); err == nil {
+				next = max(next, i+1)
+			}
+		}
+		e.Rows = append(e.Rows, spanRow{N: strconv.Itoa(next), Focus: true})
+	case "remove":
+		e.Rows = slices.DeleteFunc(e.Rows, func(r spanRow) bool { return r.N == n })
+	default:
+		return false
+	}
+	return true
 }
 
 // schedule is what e comes to, under an id; its error is a *cloud.Invalid.
@@ -110,23 +134,27 @@ func (e scheduleEntry) schedule(id string) (access.Schedule, error) {
 	if _, err := time.LoadLocation(e.Zone); err != nil || e.Zone == "" || e.Zone == "Local" {
 		return bad("time zone", "there is no %.40q; want a name such as Europe/Berlin", e.Zone)
 	}
-	for _, r := range e.Rows {
+	if len(e.Rows) > mostSpans {
+		return bad("hours", "got %d spans, want at most %d", len(e.Rows), mostSpans)
+	}
+	for i, r := range e.Rows {
+		hours := fmt.Sprintf("hours %d", i+1)
 		switch {
 		case r.From == "" && r.To == "" && len(r.Days) == 0:
 			continue
 		case r.From == "" || r.To == "" || len(r.Days) == 0:
-			return bad(fmt.Sprintf("hours %d", r.N+1), "want days, from and until, or nothing of it")
+			return bad(hours, "want days, from and until, or nothing of it")
 		}
 		from, err := minuteOf(r.From)
 		to, errTo := minuteOf(r.To)
 		if err != nil || errTo != nil {
-			return bad(fmt.Sprintf("hours %d", r.N+1), "want times such as 08:00")
+			return bad(hours, "want times such as 08:00")
 		}
 		if to == 0 { // midnight at the end of the day
 			to = 24 * 60
 		}
 		if to <= from {
-			return bad(fmt.Sprintf("hours %d", r.N+1), "%s is not after %s; for hours past midnight give one row until 00:00 and one from 00:00 of the next day", r.To, r.From)
+			return bad(hours, "%s is not after %s; for hours past midnight add two spans: one until 00:00, and one from 00:00 on the next day", r.To, r.From)
 		}
 		for _, day := range r.Days {
 			s.Weekly = append(s.Weekly, access.Interval{Day: day, From: from, To: to})

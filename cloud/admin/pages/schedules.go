@@ -2,6 +2,7 @@ package pages
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"latchkey/access"
@@ -85,6 +86,9 @@ func (c *call) schedulePage(on opened, e scheduleEntry, wrong error) (answer, er
 		return nil, err
 	}
 	e.propertyFrame, e.opened = f, on
+	for i := range e.Rows {
+		e.Rows[i].Title = fmt.Sprintf("Hours %d", i+1)
+	}
 	title := "Add a schedule"
 	if on.Was != "" {
 		title = cmp.Or(e.Name, on.Was)
@@ -93,7 +97,7 @@ func (c *call) schedulePage(on opened, e scheduleEntry, wrong error) (answer, er
 }
 
 // editSchedule shows what the schedule of the form would change, or the form
-// again: because of a problem, or for more rows.
+// again: because of a problem, or with a span more or less.
 func editSchedule(c *call) (answer, error) {
 	p, err := c.entered()
 	if err != nil {
@@ -107,8 +111,7 @@ func editSchedule(c *call) (answer, error) {
 		return c.schedulePage(opened{p.Schedule.ID, p.Mark}, newScheduleEntry(*p.Schedule), nil)
 	}
 	on, e := c.opened(), enteredSchedule(c)
-	if c.text("act") == "more" {
-		e.Rows = append(e.Rows, spanRow{N: len(e.Rows)}, spanRow{N: len(e.Rows) + 1})
+	if e.step(c.text("act")) {
 		return c.schedulePage(on, e, nil)
 	}
 	s, wrong := e.schedule(cmp.Or(on.Was, slug(e.Name)))

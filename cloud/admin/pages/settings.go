@@ -32,6 +32,7 @@ type settingsForm struct {
 	Entered   cloud.Property
 	Guard     cloud.Guard
 	Pilot     []string // with room for more
+	Focus     int      // which of them was added just now; -1 is none
 	Directory []cloud.DirectoryGroup
 	Mark      string // of the settings as they were shown first; see markOf
 	words     *factWords
@@ -40,9 +41,6 @@ type settingsForm struct {
 // Facts are the settings in words, for whoever may not change them.
 func (f settingsForm) Facts() []fact { return f.words.property(f.Property.Property) }
 
-// morePilots is how many pilot groups can be added at once.
-const morePilots = 2
-
 // settings shows p in the form; wrong is what is wrong with it, if anything.
 func (c *call) settings(f propertyFrame, p cloud.Property, mark string, wrong error) (answer, error) {
 	directory, err := c.cloud.DirectoryGroups(c.Context(), c.Org)
@@ -50,7 +48,14 @@ func (c *call) settings(f propertyFrame, p cloud.Property, mark string, wrong er
 		return nil, err
 	}
 	form := settingsForm{propertyFrame: f, Entered: p, Guard: guardOf(p), Directory: directory, Mark: mark, words: &factWords{&siteItems{}, directory}}
-	form.Pilot = append(append(form.Pilot, p.Pilot...), make([]string, morePilots)...)
+	spare := 1
+	if c.text("act") == "more" {
+		spare = max(0, len(c.Form["pilot"])-len(p.Pilot)) + 1
+	}
+	form.Pilot = append(append(form.Pilot, p.Pilot...), make([]string, spare)...)
+	if form.Focus = -1; c.text("act") == "more" {
+		form.Focus = len(form.Pilot) - 1
+	}
 	answer := f.page("settings", form)
 	answer.problem = problem(wrong)
 	return answer, nil
@@ -88,7 +93,10 @@ func editSettings(c *call) (answer, error) {
 	if g := (cloud.Guard{Percent: percent, Openings: openings}); f.Property.Guard != nil || g != cloud.DefaultGuard() {
 		p.Guard = &g
 	}
-	if wrong != nil {
+	switch {
+	case c.text("act") == "more":
+		return c.settings(f, p, mark, nil)
+	case wrong != nil:
 		return c.settings(f, p, mark, wrong)
 	}
 	a, err := c.review(cloud.Proposal{Op: cloud.OpPutProperty, Site: p.ID, Property: &p, Mark: mark}, "properties/"+p.ID+"/settings")

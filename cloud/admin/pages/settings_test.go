@@ -45,6 +45,8 @@ func TestSettings(t *testing.T) {
 		}
 		w.wants(w.post(at, form...), 422, "Not saved", `value="Kept"`)
 	}
+	more := w.post(at, "act", "more", "name", "Kept", "percent", "", "openings", "7", "pilot", "Pilots", "pilot", "", "pilot", "Guests")
+	w.wants(more, 200, `value="Kept"`, `id="pilot-1" name="pilot" value="Guests"`, `id="pilot-3" name="pilot" value="" list="directory-groups" autocomplete="off" placeholder="Name of a directory group" autofocus`)
 	w.as(signin.Viewer)
 	if a := w.get(at); a.status != 200 || containsAny(a.body, `name="percent"`, "Delete this property") || !containsAny(a.body, "50 percent of all openings") {
 		t.Errorf("a viewer reads the settings and cannot change them:\n%s", a.body)

@@ -40,6 +40,8 @@ func TestAccessGroups(t *testing.T) {
 	const at, edit = "properties/north/groups", "properties/north/groups/edit"
 	_, err := w.cloud.PutSchedule(w.ctx, by, "acme", "north", access.Schedule{ID: "day", Name: "Day", Zone: "UTC", Weekly: []access.Interval{{Day: 1, From: 480, To: 1080}}})
 	w.ok(err)
+	_, err = w.cloud.PutSchedule(w.ctx, by, "acme", "north", access.Schedule{ID: "night", Name: "Night", Zone: "UTC"})
+	w.ok(err)
 	w.rule("All", []string{"staff"})
 	ann := w.user("Ann", "", "55")
 	w.wants(w.get(at), 200, "Staff", "at all hours", "All", "a rule gives it")
@@ -51,6 +53,15 @@ func TestAccessGroups(t *testing.T) {
 	w.wants(w.post(edit, "proposal", w.hidden(a, "proposal"), "act", "back"), 200, "Add an access group", `value="lab/day" selected`)
 	w.goes(w.saves(a), at+"?did=put-access-group")
 	w.wants(w.get(edit+"?id=day-staff"), 200, `value="Day staff"`, `value="lab/day" selected`)
+	more := w.post(edit, "was", "day-staff", "name", "", "grant", "front/", "grant", "lab/day", "act", "add lab")
+	w.wants(more, 200, `name="was" value="day-staff"`, `value="front/" selected`, `value="lab/day" selected`, `<select id="grant-2" name="grant" autofocus><option value="">never`)
+	if n := strings.Count(more.body, "Other hours too for Laboratory"); n != 1 {
+		t.Errorf("%d buttons to add hours of one door", n)
+	}
+	a = w.post(edit, "was", "day-staff", "name", "Day staff", "grant", "lab/day", "grant", "lab/night", "grant", "lab/day")
+	w.wants(a, 200, "Laboratory, during “Day”<br>Laboratory, during “Night”")
+	w.goes(w.saves(a), at+"?did=put-access-group")
+	w.wants(w.get(edit+"?id=day-staff"), 200, `value="lab/day" selected`, `value="lab/night" selected`)
 	a = w.post(edit, "was", "staff", "name", "Staff", "grant", "", "grant", "lab/")
 	w.wants(a, 200, "1 person loses access", "1 person gains access", "Ann", "Front door", "Laboratory")
 	w.goes(w.saves(a), at+"?did=put-access-group")
@@ -67,7 +78,7 @@ func TestSchedules(t *testing.T) {
 	const at, edit = "properties/north/schedules", "properties/north/schedules/edit"
 	w.wants(w.get(at), 200, "There is no schedule yet")
 	w.wants(w.get(edit), 200, "Add a schedule", "Europe/Berlin", "Monday")
-	form := []string{"name", "Working hours", "zone", "Europe/Berlin", "rows", "3", "holidays", "2026-12-25\r\n2026-12-26"}
+	form := []string{"name", "Working hours", "zone", "Europe/Berlin", "row", "0", "row", "7", "row", "2", "holidays", "2026-12-25\r\n2026-12-26"}
 	for _, tt := range []struct {
 		name, want string
 		more       []string
@@ -83,7 +94,12 @@ func TestSchedules(t *testing.T) {
 		}
 		w.wants(w.post(edit, fields...), 422, tt.want, `value="Working hours"`, "2026-12-26")
 	}
-	w.wants(w.post(edit, append(slices.Clone(form), "act", "more")...), 200, "Hours 5", `name="rows" value="5"`)
+	spans := append(slices.Clone(form), "day-0", "1", "from-0", "08:00", "to-0", "12:00", "day-7", "1", "from-7", "13:00", "to-7", "18:00")
+	w.wants(w.post(edit, append(slices.Clone(spans), "act", "add")...), 200, "Hours 4", `name="row" value="8"`, `name="day-8" value="1" autofocus`, `name="from-7" value="13:00"`, "2026-12-26")
+	if a := w.post(edit, append(slices.Clone(spans), "act", "remove 7")...); a.status != 200 || containsAny(a.body, "13:00\"", "Hours 3") || !containsAny(a.body, `value="12:00"`) {
+		t.Errorf("status %d, want the span removed and the others kept:\n%s", a.status, a.body)
+	}
+	w.wants(w.post(edit, spans...), 200, "Mon 08:00–12:00 and 13:00–18:00, Europe/Berlin")
 	a := w.post(edit, append(slices.Clone(form), "day-0", "1", "day-0", "2", "day-0", "3", "from-0", "08:00", "to-0", "18:00", "day-2", "6", "from-2", "20:00", "to-2", "00:00")...)
 	const hours = "Mon–Wed 08:00–18:00, Sat 20:00–24:00, Europe/Berlin, not on 2 holidays"
 	w.wants(a, 200, hours)
@@ -93,7 +109,7 @@ func TestSchedules(t *testing.T) {
 	w.wants(w.post(edit, form...), 422, "Name &#34;Working hours&#34; is taken.")
 	w.wants(w.post(edit, append(slices.Clone(form), "was", "working-hours", "holidays", "")...), 200, "not on 2 holidays")
 	bad := slices.Clone(form)
-	bad[1], bad[7] = "Other", "25.12."
+	bad[1], bad[len(bad)-1] = "Other", "25.12."
 	w.wants(w.post(edit, bad...), 422, "want a date such as 2026-12-25")
 	_, err := w.cloud.PutAccessGroup(w.ctx, by, "acme", "north", cloud.AccessGroup{ID: "day", Name: "Day", Grants: []cloud.DoorAccess{{Door: "lab", Schedule: "working-hours"}}})
 	w.ok(err)

@@ -62,22 +62,38 @@ function drag(list, grip, down, says) {
 	document.addEventListener("keydown", (e) => e.key === "Escape" && end(false), { signal: over.signal });
 }
 
-// Adds and removes the conditions of a rule without asking the server.
+// Adds and removes rows of a list, such as the conditions of a rule, without
+// asking the server.
 for (const button of document.querySelectorAll("[data-add]")) {
-	const rows = document.getElementById("conditions");
-	let next = Math.max(-1, ...[...rows.querySelectorAll("[name=row]")].map((e) => Number(e.value) || 0)) + 1;
+	const rows = document.getElementById(button.dataset.to);
 	button.addEventListener("click", (e) => {
 		e.preventDefault();
-		while (document.getElementsByName("kind." + next).length) next++;
+		const next = Math.max(-1, ...[...rows.querySelectorAll("[name=row]")].map((e) => Number(e.value) || 0)) + 1;
 		rows.insertAdjacentHTML("beforeend", document.getElementById(button.dataset.add).innerHTML.replaceAll("ROW", next));
 		rows.lastElementChild.querySelector("input:not([type=hidden])").focus();
-		const everyone = document.querySelector("[name=who][value=everyone]");
-		if (everyone.checked) document.querySelector("[data-some]").checked = true;
+		if (document.querySelector("[name=who][value=everyone]")?.checked) document.querySelector("[data-some]").checked = true;
 	});
 }
-document.getElementById("conditions")?.addEventListener("click", (e) => {
-	if (!e.target.matches("[data-remove]")) return;
-	e.preventDefault();
-	e.target.closest("li").remove();
-	document.querySelector("[data-add]").focus();
-});
+for (const rows of document.querySelectorAll("[data-rows]")) {
+	rows.addEventListener("click", (e) => {
+		if (!e.target.matches("[data-remove]")) return;
+		e.preventDefault();
+		e.target.closest("li").remove();
+		document.querySelector(`[data-to=${rows.id}]`).focus();
+	});
+}
+
+// Adds an empty copy of the last of what the button names.
+for (const button of document.querySelectorAll("[data-more]")) {
+	button.addEventListener("click", (e) => {
+		e.preventDefault();
+		const last = [...document.querySelectorAll(button.dataset.more)].at(-1);
+		const copy = last.cloneNode(true);
+		const field = copy.querySelector("input, select");
+		copy.querySelector("label").htmlFor = field.id += "-more";
+		field.value = "";
+		copy.querySelector("button")?.remove();
+		last.after(copy);
+		field.focus();
+	});
+}
