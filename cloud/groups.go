@@ -276,11 +276,7 @@ func (s *Service) DeleteGroup(ctx context.Context, c Caller, id, ifMatch string)
 
 func (w *work) deleteGroup(row GroupRow) error {
 	w.act.name = row.DisplayName
-	e := &GroupEdit{w: w, id: row.ID}
-	if err := e.Replace(nil); err != nil {
-		return err
-	}
-	if err := e.follow(); err != nil {
+	if err := w.dissolve(row.ID); err != nil {
 		return err
 	}
 	w.note("displayName", row.DisplayName, nil)
@@ -293,6 +289,39 @@ func (w *work) deleteGroup(row GroupRow) error {
 		}
 		return bound
 	})
+}
+
+// dissolve takes all members out of a group, a batch at a time: there may be a
+// million of them.
+func (w *work) dissolve(group string) error {
+	asked, err := w.referenced(group)
+	if err != nil {
+		return err
+	}
+	var went []string
+	n := 0
+	for after := ""; ; {
+		ids, err := w.tx.MemberIDs(group, after, batch)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if _, err := w.tx.RemoveMember(group, id); err != nil {
+				return err
+			}
+			if asked {
+				w.people[id] = true
+			}
+		}
+		if n += len(ids); n <= mostNoted {
+			went = append(went, ids...)
+		}
+		if len(ids) < batch {
+			w.noteMembers("members removed", went, n)
+			return nil
+		}
+		after = ids[len(ids)-1]
+	}
 }
 
 // Members lists at most limit members of a group by id, those after the id
@@ -399,8 +428,8 @@ func (e *GroupEdit) follow() error {
 			went = append(went, id)
 		}
 	}
-	e.w.noteMembers("members added", came)
-	e.w.noteMembers("members removed", went)
+	e.w.noteMembers("members added", came, len(came))
+	e.w.noteMembers("members removed", went, len(went))
 	asked, err := e.w.referenced(e.id)
 	if err != nil || !asked {
 		return err
@@ -411,15 +440,17 @@ func (e *GroupEdit) follow() error {
 	return nil
 }
 
-// noteMembers records who came or went, by id; of very many only how many.
-func (w *work) noteMembers(field string, ids []string) {
-	if len(ids) == 0 {
-		return
+// mostNoted is how many members the audit trail names that came or went at once.
+const mostNoted = 100
+
+// noteMembers records which n members came or went, by id; of very many only
+// how many.
+func (w *work) noteMembers(field string, ids []string, n int) {
+	switch {
+	case n > mostNoted:
+		w.note(field, nil, n)
+	case n > 0:
+		slices.Sort(ids)
+		w.note(field, nil, ids)
 	}
-	slices.Sort(ids)
-	if len(ids) > 100 {
-		w.note(field, nil, len(ids))
-		return
-	}
-	w.note(field, nil, ids)
 }

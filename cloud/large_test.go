@@ -85,3 +85,60 @@ func TestLargeChange(t *testing.T) {
 		}
 	}
 }
+
+// A counting store knows the most members that one answer had within an Update.
+type counting struct {
+	cloud.Store
+	most *int
+}
+
+func (s counting) Update(ctx context.Context, f func(cloud.Tx) error) error {
+	return s.Store.Update(ctx, func(tx cloud.Tx) error { return f(countingTx{tx, s.most}) })
+}
+
+type countingTx struct {
+	cloud.Tx
+	most *int
+}
+
+func (tx countingTx) MemberIDs(group, after string, limit int) ([]string, error) {
+	ids, err := tx.Tx.MemberIDs(group, after, limit)
+	*tx.most = max(*tx.most, len(ids))
+	return ids, err
+}
+
+// TestLargeGroupGoesInBatches: of a group that is deleted no more members are in
+// memory at a time than a batch, and all are gone at once.
+func TestLargeGroupGoesInBatches(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const n = 1001
+	last := w.user("last", "1000").ID // after all the others, by id
+	members := make([]string, n-1, n)
+	for i := range members {
+		members[i] = fmt.Sprintf("00-%06d", i)
+	}
+	group := w.group("Many", append(members, last)...)
+	w.rule("north", cloud.Rule{Conditions: []cloud.Condition{{Group: "Many"}}})
+	w.expect("north", last, "active, card 1000, in staff")
+	var most int
+	svc, err := cloud.NewService(counting{w.db, &most}, cloud.Options{})
+	w.ok(err)
+	w.ok(svc.DeleteGroup(w.ctx, w.caller, group.ID, ""))
+	if most == 0 || most > 500 {
+		t.Errorf("%d members at a time, want 1 to 500", most)
+	}
+	w.expect("north", last, "")
+	w.ok(w.db.View(w.ctx, func(tx cloud.Tx) error {
+		ids, err := tx.MemberIDs(group.ID, "", 0)
+		if len(ids) > 0 {
+			t.Errorf("%d members left", len(ids))
+		}
+		return err
+	}))
+	entries, err := w.svc.Audit(w.ctx, "acme", "", 1)
+	w.ok(err)
+	if len(entries) != 1 || fmt.Sprint(entries[0].Changes["members removed"].After) != fmt.Sprint(n) {
+		t.Errorf("the audit trail has %+v, want %d members removed", entries, n)
+	}
+}

@@ -76,6 +76,27 @@ func TestHoldGivesNothing(t *testing.T) {
 	}
 }
 
+// TestSuspensionEndsHeldGroups: what waits of groups goes with the right to enter
+// and does not come back with it, whether a card waits besides or not.
+func TestSuspensionEndsHeldGroups(t *testing.T) {
+	t.Parallel()
+	for _, card := range []string{"1000", ""} {
+		w := newWorld(t)
+		w.revoking()
+		w.holdsAll()
+		id := w.user("ada", "1000").ID
+		w.mustPatch(id, map[string]any{"title": "Clerk"})
+		w.mustPatch(id, map[string]any{"title": "Nobody", "cardNumber": card})
+		for _, suspended := range []bool{true, false} {
+			_, err := w.svc.PatchPerson(w.ctx, admin, "acme", id, cloud.PersonPatch{Suspended: &suspended})
+			w.ok(err)
+		}
+		if got := w.mayOpen(id); len(got) > 0 {
+			t.Errorf("with card number %q sent: opens %v", card, got)
+		}
+	}
+}
+
 // TestDirectoryOpensByRulesAlone: whatever a directory says of people at a
 // property that holds each loss, nobody opens a door after a call who did not
 // before it, unless the rules give that door.
