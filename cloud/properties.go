@@ -56,17 +56,11 @@ func (s *Service) Properties(ctx context.Context, org string) ([]PropertyStatus,
 	var all []PropertyStatus
 	err := s.store.View(ctx, func(tx Tx) error {
 		all = nil
-		if _, err := tx.Org(org); err != nil {
-			return err
-		}
-		rows, err := tx.Sites(org)
+		rows, err := present(tx, org)
 		if err != nil {
 			return err
 		}
 		for _, row := range rows {
-			if row.Deleted {
-				continue
-			}
 			st, err := propertyStatus(tx, row)
 			if err != nil {
 				return err
@@ -76,6 +70,16 @@ func (s *Service) Properties(ctx context.Context, org string) ([]PropertyStatus,
 		return nil
 	})
 	return all, err
+}
+
+// present are the properties of an organisation that are not deleted:
+// ErrNotFound.
+func present(tx Tx, org string) ([]SiteRow, error) {
+	if _, err := tx.Org(org); err != nil {
+		return nil, err
+	}
+	rows, err := tx.Sites(org)
+	return slices.DeleteFunc(rows, func(r SiteRow) bool { return r.Deleted }), err
 }
 
 // Property returns one property: ErrNotFound.

@@ -100,6 +100,23 @@ func (s *Service) AccessGroups(ctx context.Context, org, site string) ([]AccessG
 	return list[AccessGroup](ctx, s, org, site, access.KindGroup)
 }
 
+// AllAccessGroups are the access groups of all an organisation's properties, by
+// property: ErrNotFound.
+func (s *Service) AllAccessGroups(ctx context.Context, org string) (map[string][]AccessGroup, error) {
+	var all map[string][]AccessGroup
+	err := s.store.View(ctx, func(tx Tx) error {
+		all = map[string][]AccessGroup{}
+		rows, err := present(tx, org)
+		for _, row := range rows {
+			if all[row.ID], err = items[AccessGroup](tx, row.ID, access.KindGroup); err != nil {
+				return err
+			}
+		}
+		return err
+	})
+	return all, err
+}
+
 // PutAccessGroup makes or changes an access group. Its doors need not be
 // declared yet; its schedules do. *Invalid, *Held.
 func (s *Service) PutAccessGroup(ctx context.Context, by Actor, org, site string, g AccessGroup) (AccessGroup, error) {

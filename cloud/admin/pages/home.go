@@ -51,13 +51,13 @@ func propertyLines(c *call) ([]propertyLine, error) {
 	if err != nil {
 		return nil, err
 	}
+	progress, err := c.cloud.Progress(c.Context(), c.Org)
+	if err != nil {
+		return nil, err
+	}
 	lines := make([]propertyLine, 0, len(all))
 	for _, p := range all {
-		st, err := c.cloud.SiteStatus(c.Context(), c.Org, p.ID)
-		if err != nil {
-			return nil, err
-		}
-		lines = append(lines, propertyLine{p, building(st)})
+		lines = append(lines, propertyLine{p, building(progress[p.ID])})
 	}
 	return lines, nil
 }

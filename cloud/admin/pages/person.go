@@ -77,11 +77,12 @@ func (v *personPage) access(c *call) error {
 	if v.Places, err = placesOf(c, properties); err != nil {
 		return err
 	}
+	everywhere, err := c.cloud.AllAccessGroups(c.Context(), c.Org)
+	if err != nil {
+		return err
+	}
 	for _, p := range properties {
-		groups, err := c.cloud.AccessGroups(c.Context(), c.Org, p.ID)
-		if err != nil {
-			return err
-		}
+		groups := everywhere[p.ID]
 		name := cmp.Or(p.Name, p.ID)
 		at := cloud.PersonSite{}
 		if i := slices.IndexFunc(v.Person.Sites, func(s cloud.PersonSite) bool { return s.Site == p.ID }); i >= 0 {
