@@ -190,13 +190,7 @@ func (f *ruleForm) step(act string) bool {
 	what, n, _ := strings.Cut(act, " ")
 	switch what {
 	case "add":
-		next := 0
-		for _, row := range f.Rows {
-			if i, err := strconv.Atoi(row.N); err == nil {
-				next = max(next, i+1)
-			}
-		}
-		row := newRow(strconv.Itoa(next), n == "attribute")
+		row := newRow(nextRow(f.Rows, func(r conditionRow) string { return r.N }), n == "attribute")
 		row.Focus = true
 		f.Rows = append(f.Rows, row)
 		f.Everyone = false // whoever adds a condition does not mean everyone
@@ -206,6 +200,17 @@ func (f *ruleForm) step(act string) bool {
 		return false
 	}
 	return true
+}
+
+// nextRow is a number behind those that rows have.
+func nextRow[T any](rows []T, number func(T) string) string {
+	next := 0
+	for _, row := range rows {
+		if i, err := strconv.Atoi(number(row)); err == nil {
+			next = max(next, i+1)
+		}
+	}
+	return strconv.Itoa(next)
 }
 
 // conditions are the rows that say something. A rule that says it is for some

@@ -107,13 +107,7 @@ func (e *scheduleEntry) step(act string) bool {
 	what, n, _ := strings.Cut(act, " ")
 	switch what {
 	case "add":
-		next := 0
-		for _, row := range e.Rows {
-			if i, err := strconv.Atoi(row.N); err == nil {
-				next = max(next, i+1)
-			}
-		}
-		e.Rows = append(e.Rows, spanRow{N: strconv.Itoa(next), Focus: true})
+		e.Rows = append(e.Rows, spanRow{N: nextRow(e.Rows, func(r spanRow) string { return r.N }), Focus: true})
 	case "remove":
 		e.Rows = slices.DeleteFunc(e.Rows, func(r spanRow) bool { return r.N == n })
 	default:
