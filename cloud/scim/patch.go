@@ -226,6 +226,8 @@ func (e *engine) at(out []change, c change, p Path, value any, named bool) ([]ch
 			return out, nil
 		}
 		return nil, refuse(400, "mutability", "%s cannot be changed", c.path)
+	case t.sub != "" && t.attr != nil && t.attr.Type != typeComplex: // "active.x" would make an object of it
+		return nil, refuse(400, "invalidPath", "%s: %s has no parts", c.path, t.name)
 	case t.subA != nil && t.subA.Mutability == "readOnly" && named:
 		return nil, refuse(400, "mutability", "%s cannot be changed", c.path)
 	case c.op == opRemove && t.sub == "" && t.attr != nil && t.attr.Required,

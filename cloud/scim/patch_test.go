@@ -93,6 +93,8 @@ func TestPatchUser(t *testing.T) {
 		{name: "unknown op", ops: `{"op":"move","path":"title","value":"x"}`, err: "invalidSyntax"},
 		{name: "op twice", ops: `{"op":"add","Op":"remove","path":"title","value":"x"}`, err: "invalidSyntax"},
 		{name: "no value", ops: `{"op":"add","path":"title"}`, err: "invalidValue"},
+		{name: "part of what has none", ops: `{"op":"replace","path":"active.0","value":"0"}`, err: "invalidPath"},
+		{name: "part of what has none, without a path", ops: `{"op":"replace","value":{"active.value":"False"}}`, err: "invalidPath"},
 		{name: "bad path", ops: `{"op":"add","path":"emails[type","value":"x"}`, err: "invalidPath"},
 		{name: "all or nothing", ops: `{"op":"replace","path":"title","value":"CEO"},{"op":"replace","path":"active","value":"perhaps"}`, err: "invalidValue"},
 	} {
