@@ -19,7 +19,7 @@ const (
 
 // guesses slows down who tries tokens, by address. Whoever has shown a right
 // token is let through from anywhere: a whole directory, or a cloud behind a
-// proxy, may share its address with a guesser. It may be used by any number of
+// proxy that nobody named, may share its address with a guesser. It may be used by any number of
 // goroutines.
 type guesses struct {
 	*throttle.Throttle

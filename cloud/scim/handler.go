@@ -39,6 +39,7 @@ type Options struct {
 	BaseURL func(r *http.Request) string
 	Log     *slog.Logger // nil: nothing is logged
 	MaxBody int64        // bytes of a request body; 0: 1 MiB
+	Proxies throttle.Proxies
 	// Observe hears of each request once it is answered, those with a wrong token
 	// too; nil: nobody does.
 	Observe func(cloud.DirectoryCall)
@@ -54,6 +55,7 @@ type handler struct {
 	observe func(cloud.DirectoryCall)
 	user    *resourceType
 	group   *resourceType
+	proxies throttle.Proxies
 	guesses *guesses
 }
 
@@ -64,7 +66,7 @@ func NewHandler(dir Directory, opts Options) http.Handler {
 }
 
 func newHandler(dir Directory, update updateGroup, opts Options) http.Handler {
-	h := &handler{dir: dir, update: update, baseURL: opts.BaseURL, log: opts.Log, maxBody: opts.MaxBody, observe: opts.Observe, user: userType(), group: groupType(), guesses: newGuesses()}
+	h := &handler{dir: dir, update: update, baseURL: opts.BaseURL, log: opts.Log, maxBody: opts.MaxBody, observe: opts.Observe, proxies: opts.Proxies, user: userType(), group: groupType(), guesses: newGuesses()}
 	if h.baseURL == nil {
 		h.baseURL = ownURL
 	}
@@ -197,7 +199,7 @@ func (c *call) authenticate() error {
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return cloud.ErrToken
 	}
-	from := throttle.Address(c.r.RemoteAddr)
+	from := c.h.proxies.Client(c.r)
 	if wait := c.h.guesses.wait(from, token, time.Now()); wait > 0 {
 		c.w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
 		return refuse(http.StatusTooManyRequests, "", "too many wrong tokens came from this address; wait and try again")

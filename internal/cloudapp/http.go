@@ -18,6 +18,7 @@ import (
 	"latchkey/cloud/admin/signin"
 	"latchkey/cloud/okta"
 	"latchkey/cloud/scim"
+	"latchkey/cloud/throttle"
 	"latchkey/delta"
 	"latchkey/uplink"
 )
@@ -37,6 +38,7 @@ type handlerConfig struct {
 	tokens  func() ([]string, error) // the administrators'
 	reg     *prometheus.Registry
 	key     delta.Key
+	proxies throttle.Proxies
 	log     *slog.Logger
 }
 
@@ -65,7 +67,7 @@ func newHandler(c handlerConfig) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	directory := m.observed(scim.NewHandler(c.service, scim.Options{Log: c.log, Observe: c.service.Observe}))
+	directory := m.observed(scim.NewHandler(c.service, scim.Options{Proxies: c.proxies, Log: c.log, Observe: c.service.Observe}))
 	mux := http.NewServeMux()
 	mux.Handle("/admin"+admin.Prefix+"/", http.StripPrefix("/admin", adm))
 	mux.Handle(pages.Root, app)

@@ -113,7 +113,7 @@ func (c *serveCmd) Run(e *program.Env) (err error) {
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	handler, err := newHandler(handlerConfig{
 		service: service, okta: pulls, signIn: door, link: publisher, events: events, reg: reg, key: key, log: log,
-		tokens: func() ([]string, error) { return keyfile.Secrets(tokenFile) },
+		tokens: func() ([]string, error) { return keyfile.Secrets(tokenFile) }, proxies: c.TrustProxy,
 	})
 	if err != nil {
 		return err

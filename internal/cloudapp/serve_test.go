@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,6 +28,7 @@ import (
 	"latchkey/cloud/okta"
 	"latchkey/cloud/seal"
 	"latchkey/cloud/store"
+	"latchkey/cloud/throttle"
 	"latchkey/delta"
 	"latchkey/uplink"
 )
@@ -86,7 +88,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.handler, err = newHandler(handlerConfig{
 		service: service, okta: pulls, signIn: door, link: w.link, events: w.events, reg: w.reg, key: key, log: slog.New(slog.DiscardHandler),
-		tokens: func() ([]string, error) { return []string{adminToken}, nil },
+		tokens: func() ([]string, error) { return []string{adminToken}, nil }, proxies: throttle.Proxies{netip.MustParsePrefix("192.0.2.0/24")},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -101,6 +103,28 @@ func (w *world) do(method, path, token, body string) *httptest.ResponseRecorder 
 	rec := httptest.NewRecorder()
 	w.handler.ServeHTTP(rec, r)
 	return rec
+}
+
+// A guesser behind the proxy that an operator trusts keeps no directory out that
+// comes through the same one.
+func TestGuessersAreToldApartBehindAProxy(t *testing.T) {
+	w := newWorld(t)
+	guess := func(from string) int {
+		r := httptest.NewRequestWithContext(w.Context(), "GET", "/scim/v2/Users", nil) // from 192.0.2.1
+		r.Header.Set("Authorization", "Bearer guess")
+		r.Header.Set("X-Forwarded-For", from)
+		rec := httptest.NewRecorder()
+		w.handler.ServeHTTP(rec, r)
+		return rec.Code
+	}
+	for i := 0; guess("203.0.113.7") != http.StatusTooManyRequests; i++ {
+		if i == 1000 {
+			t.Fatal("1000 wrong tokens, and no word to wait")
+		}
+	}
+	if code := guess("203.0.113.8"); code != http.StatusUnauthorized {
+		t.Errorf("somebody else behind the proxy: %d, want 401", code)
+	}
 }
 
 // The token that an administrator makes is all that a directory needs, also

@@ -91,7 +91,7 @@ func (s *Service) takeForm(w http.ResponseWriter, r *http.Request, pages *templa
 	}
 	secret, session, err := s.cloud.SignInByCode(r.Context(), r.PostForm.Get("code"))
 	if errors.Is(err, cloud.ErrSignInCode) {
-		s.log.WarnContext(r.Context(), "a sign-in code was refused", "from", s.address(r))
+		s.log.WarnContext(r.Context(), "a sign-in code was refused", "from", s.proxies.Client(r))
 		return &problem{status: http.StatusForbidden, text: "This code opens nothing. It may be mistyped, used already, or older than 15 minutes. Have a new one made."}
 	}
 	if err != nil {
@@ -130,7 +130,7 @@ func (s *Service) signOut(w http.ResponseWriter, r *http.Request) error {
 // are more addresses than anybody counts.
 func (s *Service) slow(w http.ResponseWriter, r *http.Request, code bool) error {
 	var wait time.Duration
-	if from, now := s.address(r), s.now(); !code {
+	if from, now := s.proxies.Client(r), s.now(); !code {
 		wait = s.starts.Try(from, now)
 	} else if wait = s.codes.Try(from, now); wait == 0 {
 		wait = s.allCodes.Try(netip.Addr{}, now)

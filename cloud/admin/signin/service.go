@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -42,7 +40,7 @@ type Options struct {
 	// browsers is sealed with keys made of it, so all processes at one database
 	// have the same. Required.
 	Secret    []byte
-	Proxies   []netip.Prefix    // networks of proxies that are believed about whom they ask for, besides this machine
+	Proxies   throttle.Proxies
 	Transport http.RoundTripper // to providers; nil is one of the Service's own
 	Now       func() time.Time  // nil is time.Now
 	Log       *slog.Logger      // nil discards
@@ -55,7 +53,7 @@ type Service struct {
 	public  *url.URL     // without a path
 	secrets *seal.Sealer // of clients at providers
 	cookies *seal.Sealer // of people on their way to a provider and back
-	proxies []netip.Prefix
+	proxies throttle.Proxies
 	client  *http.Client
 	now     func() time.Time
 	log     *slog.Logger
@@ -140,30 +138,4 @@ func (s *Service) Visitor(r *http.Request) (Visitor, error) {
 	}
 	v.Name = cmp.Or(v.Name, v.Email)
 	return v, nil
-}
-
-// address is whom tries of r count against. A proxy on this machine, or in the
-// networks that are trusted, stands in front of everybody, and says last for
-// whom it asks.
-func (s *Service) address(r *http.Request) netip.Addr {
-	from := r.RemoteAddr
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for _, hop := range slices.Backward(hops) {
-		if hop = strings.TrimSpace(hop); hop == "" || !s.proxied(from) {
-			break
-		}
-		from = hop
-	}
-	return throttle.Address(from)
-}
-
-// proxied says whether somebody at from is believed about whom they ask for.
-func (s *Service) proxied(from string) bool {
-	host, _, err := net.SplitHostPort(from)
-	if err != nil {
-		host = from
-	}
-	addr, err := netip.ParseAddr(host)
-	addr = addr.Unmap()
-	return err == nil && (addr.IsLoopback() || slices.ContainsFunc(s.proxies, func(p netip.Prefix) bool { return p.Contains(addr) }))
 }
