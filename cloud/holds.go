@@ -97,6 +97,7 @@ func (s *Service) hold(ctx context.Context, by Actor, org string, p Proposal, pr
 		if waiting >= mostHeld && !again {
 			return invalid("hold", "%d changes wait for a person already; confirm or discard some of them first", waiting)
 		}
+		w.note(AuditSite, nil, h.Site)
 		w.note("held", nil, preview.Lose)
 		return w.tx.PutHold(h)
 	})

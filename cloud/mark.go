@@ -81,30 +81,58 @@ func reduced[T any](doc json.RawMessage, cut func(*T)) (json.RawMessage, error) 
 	return json.Marshal(v)
 }
 
-// latest is how many entries of the audit trail Overtook looks at.
+// latest is how many entries of the audit trail are looked at for who changed
+// something.
 const latest = 200
 
 // Overtook is the entry of the audit trail that changed what p is about, from
 // what it was at p.Mark; ok is false where none of the latest did.
 func (s *Service) Overtook(ctx context.Context, org string, p Proposal) (e AuditEntry, ok bool, err error) {
+	return s.newest(ctx, org, p.Site, func(e AuditEntry) bool {
+		doc := noted(e.Changes[p.noted()].Before)
+		mark, err := markOf(p.Op, doc)
+		return err == nil && doc != nil && mark == p.Mark
+	})
+}
+
+// Deleted is the entry of the audit trail that deleted what p is about; ok is
+// false where none of the latest did.
+func (s *Service) Deleted(ctx context.Context, org string, p Proposal) (e AuditEntry, ok bool, err error) {
+	id := p.act("").object
+	return s.newest(ctx, org, p.Site, func(e AuditEntry) bool {
+		var was struct{ ID string }
+		c := e.Changes[p.noted()]
+		return c.After == nil && json.Unmarshal(noted(c.Before), &was) == nil && was.ID == id
+	})
+}
+
+// newest is the newest of the latest entries about a property that did
+// something, of those for which is holds.
+func (s *Service) newest(ctx context.Context, org, site string, is func(AuditEntry) bool) (AuditEntry, bool, error) {
 	entries, err := s.Audit(ctx, org, "", latest)
 	for _, e := range entries {
-		before := e.Changes[p.noted()].Before
-		if e.Error != "" || before == nil {
-			continue
-		}
-		doc, err := json.Marshal(before)
-		if text, isText := before.(string); isText { // items are noted as they are stored
-			doc = []byte(text)
-		}
-		if err != nil {
-			return AuditEntry{}, false, err
-		}
-		if mark, err := markOf(p.Op, doc); err == nil && mark == p.Mark {
+		if e.Error == "" && e.Changes[AuditSite].After == site && is(e) {
 			return e, true, nil
 		}
 	}
 	return AuditEntry{}, false, err
+}
+
+// AuditSite is the key of AuditEntry.Changes that says, in After, at which
+// property something was done or refused.
+const AuditSite = "at property"
+
+// noted is a value of the audit trail as JSON, nil for none: items are noted as
+// they are stored, as text.
+func noted(v any) json.RawMessage {
+	if text, ok := v.(string); ok {
+		return json.RawMessage(text)
+	}
+	doc, err := json.Marshal(v)
+	if v == nil || err != nil {
+		return nil
+	}
+	return doc
 }
 
 // noted is what the audit trail calls that which p changes.

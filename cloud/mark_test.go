@@ -120,3 +120,55 @@ func TestMarkOfAHeldChange(t *testing.T) {
 		t.Errorf("%d holds, %v; want one", len(open), err)
 	}
 }
+
+// TestTrailSaysWhoDeletedWhat: also after somebody else changed it before, and
+// not who deleted what is called the same at another property.
+func TestTrailSaysWhoDeletedWhat(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.rule("north", cloud.Rule{Name: "First"})
+	_, err := w.svc.PutSchedule(w.ctx, admin, "acme", "north", access.Schedule{ID: "hours", Name: "Hours", Zone: "UTC"})
+	w.ok(err)
+	r.Name = "Carl's"
+	_, err = w.svc.PutRule(w.ctx, "carl", "acme", "north", r)
+	w.ok(err)
+	_, err = w.svc.PutProperty(w.ctx, admin, "acme", cloud.Property{ID: "south", Name: "South"})
+	w.ok(err)
+	_, err = w.svc.PutDoor(w.ctx, admin, "acme", "south", access.Door{ID: "front", Name: "South's"})
+	w.ok(err)
+	for _, tt := range []struct {
+		name     string
+		put, del cloud.Proposal
+	}{
+		{"a rule", cloud.Proposal{Op: cloud.OpPutRule, Rule: &r}, cloud.Proposal{Op: cloud.OpDeleteRule, ID: r.ID}},
+		{"a door", cloud.Proposal{Op: cloud.OpPutDoor, Door: &access.Door{ID: "front"}}, cloud.Proposal{Op: cloud.OpDeleteDoor, ID: "front"}},
+		{"an access group", cloud.Proposal{Op: cloud.OpPutGroup, Group: &cloud.AccessGroup{ID: "staff"}}, cloud.Proposal{Op: cloud.OpDeleteGroup, ID: "staff"}},
+		{"a schedule", cloud.Proposal{Op: cloud.OpPutSchedule, Schedule: &access.Schedule{ID: "hours"}}, cloud.Proposal{Op: cloud.OpDeleteSchedule, ID: "hours"}},
+	} {
+		tt.put.Site, tt.del.Site = "north", "north"
+		if e, ok, err := w.svc.Deleted(w.ctx, "acme", tt.put); ok || err != nil {
+			t.Errorf("%s that is there: deleted by %+v, %v", tt.name, e, err)
+		}
+		w.ok(w.svc.Do(w.ctx, "bob", "acme", tt.del, 1000))
+		for _, p := range []cloud.Proposal{tt.put, tt.del} {
+			if e, ok, err := w.svc.Deleted(w.ctx, "acme", p); err != nil || !ok || e.Who != "bob" || e.What != tt.del.Op || e.Changes[cloud.AuditSite].After != "north" {
+				t.Errorf("%s: deleted by %+v, %v, %v; want bob at north", tt.name, e, ok, err)
+			}
+		}
+		tt.put.Site = "south"
+		if e, ok, err := w.svc.Deleted(w.ctx, "acme", tt.put); ok || err != nil {
+			t.Errorf("%s at another property: deleted by %+v, %v", tt.name, e, err)
+		}
+	}
+	if err := w.svc.Do(w.ctx, "bob", "acme", cloud.Proposal{Op: cloud.OpPutRule, Site: "north", Rule: &cloud.Rule{ID: r.ID, Match: "odd"}}, 0); !errors.Is(err, cloud.ErrNotFound) {
+		t.Errorf("a deleted rule: %v", err)
+	}
+	_, err = w.svc.PutSchedule(w.ctx, "bob", "acme", "north", access.Schedule{ID: "hours", Zone: "UTC", Weekly: []access.Interval{{Day: 7, To: 60}}})
+	if _, ok := errors.AsType[*cloud.Invalid](err); !ok {
+		t.Errorf("a day that is none: got %v, want *Invalid", err)
+	}
+	entries, err := w.svc.Audit(w.ctx, "acme", "", 1)
+	if err != nil || entries[0].Error == "" || entries[0].Changes[cloud.AuditSite].After != "north" {
+		t.Errorf("what was refused is noted as %+v, %v; want it at north", entries, err)
+	}
+}

@@ -93,6 +93,7 @@ func (p *Proposal) act(by Actor) act {
 // run does p inside w and returns what it made, nil for what it deletes. It
 // may run again on the same p: it changes nothing of it.
 func (p *Proposal) run(w *work) (any, error) {
+	w.note(AuditSite, nil, p.Site)
 	switch p.Op {
 	case OpPutProperty:
 		return w.putProperty(*p.Property)

@@ -27,13 +27,9 @@ func put(w *work, site string, kind access.Kind, id string, v any) error {
 	if err != nil {
 		return err
 	}
-	its, err := w.tx.Items(site, kind)
+	before, err := itemText(w, site, kind, id)
 	if err != nil {
 		return err
-	}
-	var before any
-	if i := slices.IndexFunc(its, func(it Item) bool { return it.ID == id }); i >= 0 {
-		before = string(its[i].Doc)
 	}
 	w.note(string(kind), before, string(doc))
 	w.config, w.own[site] = true, true
@@ -42,9 +38,22 @@ func put(w *work, site string, kind access.Kind, id string, v any) error {
 
 // drop removes an item of a property, and lets its record follow.
 func drop(w *work, site string, kind access.Kind, id string) error {
-	w.note(string(kind), id, nil)
+	before, err := itemText(w, site, kind, id)
+	if err != nil {
+		return err
+	}
+	w.note(string(kind), before, nil)
 	w.config, w.own[site] = true, true
 	return w.tx.DeleteItem(site, kind, id)
+}
+
+// itemText is an item of a property as text for the audit trail; nil for none.
+func itemText(w *work, site string, kind access.Kind, id string) (any, error) {
+	its, err := w.tx.Items(site, kind)
+	if i := slices.IndexFunc(its, func(it Item) bool { return it.ID == id }); i >= 0 {
+		return string(its[i].Doc), err
+	}
+	return nil, err
 }
 
 // Doors lists a property's doors by id.

@@ -122,6 +122,9 @@ func (w *work) entry(err error) AuditEntry {
 	}
 	if err != nil {
 		e.Error, e.Changes = err.Error(), nil
+		if at, ok := w.changes[AuditSite]; ok {
+			e.Changes = map[string]Change{AuditSite: at}
+		}
 	}
 	return e
 }

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -32,6 +33,7 @@ type auditLine struct {
 	Who     string
 	What    string
 	To      string // page of what was acted on, below Root; empty where it has none
+	Where   string // name of the property at which it was; empty for none
 	Refused string // why
 	Changes []auditChange
 }
@@ -48,15 +50,21 @@ func audit(c *call) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	names, err := c.propertyNames()
+	if err != nil {
+		return nil, err
+	}
 	v := auditPage{Later: c.text("before") != ""}
 	if len(entries) > entriesOnPage {
 		entries = entries[:entriesOnPage]
 		v.Earlier = entries[len(entries)-1].ID
 	}
 	for _, e := range entries {
+		site, _ := e.Changes[cloud.AuditSite].After.(string)
+		delete(e.Changes, cloud.AuditSite)
 		v.Entries = append(v.Entries, auditLine{
 			AuditEntry: e, Who: whoText(e.Who, tokens), What: strings.ToUpper(e.What[:min(1, len(e.What))]) + e.What[min(1, len(e.What)):],
-			To: auditTarget(e), Refused: strings.TrimPrefix(e.Error, "cloud: "), Changes: auditChanges(e.Changes),
+			To: auditTarget(e), Where: cmp.Or(names[site], site), Refused: strings.TrimPrefix(e.Error, "cloud: "), Changes: auditChanges(e.Changes),
 		})
 	}
 	return page{template: "audit", title: "Audit log", data: v}, nil

@@ -24,8 +24,8 @@ func TestAudit(t *testing.T) {
 	}
 	a := w.get("audit")
 	w.wants(a, 200, "Create user", "directory, token “Entra ID”", "people/"+ann, "&lt;b&gt;Ann&lt;/b&gt;",
-		"department: <del>Lab</del> → <ins>Sales</ins>", "door: unlock ms: <ins>7000</ins>", "refused", "has characters that no card number has")
-	w.lacks(a, "104711", "<b>Ann", "Newest")
+		"department: <del>Lab</del> → <ins>Sales</ins>", "door: unlock ms: <ins>7000</ins>", "refused", "has characters that no card number has", "at North building")
+	w.lacks(a, "104711", "<b>Ann", "Newest", cloud.AuditSite)
 }
 
 // TestAuditOfMany: a list that is long is counted.
