@@ -185,7 +185,7 @@ func editAccessGroup(c *call) (answer, error) {
 		wrong = &cloud.Invalid{ScimType: cloud.InvalidValue, Attr: "name", Detail: "is required"}
 	case there && on.Was == "":
 		wrong = &cloud.Conflict{Attr: "name", Value: g.Name}
-	case !there && on.Was != "":
+	case !there && on.Was != "" && on.Mark == "": // with a mark it was deleted since
 		return nil, cloud.ErrNotFound
 	default:
 		a, err := c.review(cloud.Proposal{Op: cloud.OpPutGroup, Group: &g, Mark: on.Mark}, "properties/"+c.site()+"/groups/edit")

@@ -169,6 +169,8 @@ func (s *server) refuse(w http.ResponseWriter, c *call, err error) {
 	r, ok := errors.AsType[*refusal](err)
 	switch {
 	case ok:
+	case errors.Is(err, cloud.ErrNotFound) && c.Method == http.MethodPost:
+		r = &refusal{http.StatusNotFound, "That is not there any more", "Somebody deleted it since it was shown to you, or the address is mistyped. Nothing was changed."}
 	case errors.Is(err, cloud.ErrNotFound):
 		r = &refusal{http.StatusNotFound, "There is no such page", "It may have been deleted, or the address is mistyped."}
 	case problem(err) != "":

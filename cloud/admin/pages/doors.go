@@ -165,7 +165,7 @@ func editDoor(c *call) (answer, error) {
 	switch {
 	case there && on.Was == "":
 		wrong = &cloud.Conflict{Attr: "id", Value: d.ID}
-	case !there && on.Was != "":
+	case !there && on.Was != "" && on.Mark == "": // with a mark it was deleted since
 		return nil, cloud.ErrNotFound
 	}
 	if wrong == nil {

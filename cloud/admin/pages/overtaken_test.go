@@ -70,8 +70,72 @@ func TestTwoAdminsEditOneRule(t *testing.T) {
 	if r := w.ruleNamed("Bob’s fourth"); !r.Enabled {
 		t.Error("disabled all the same")
 	}
-	w.ok(w.cloud.DeleteRule(w.ctx, by, "acme", "north", staff.ID))
-	w.wants(w.post(at, form(mark)...), 404)
+}
+
+// TestFormOfWhatIsDeleted: whoever has a form open of what somebody else deletes
+// loses nothing of what they entered, is told, and can make another one of it.
+func TestFormOfWhatIsDeleted(t *testing.T) {
+	w := newWorld(t)
+	w.rule("Everyone", nil)
+	_, err := w.cloud.PutSchedule(w.ctx, by, "acme", "north", access.Schedule{ID: "day", Name: "Day", Zone: "UTC"})
+	w.ok(err)
+	r := w.rule("Lab", []string{"science"})
+	ruleFields := []string{"enabled", "yes", "who", "any", "row", "0", "kind.0", "group", "group.0", "Chemists", "groups", "staff", "ble", "yes"}
+	for _, tt := range []struct {
+		noun, did, form, fresh, again string // again is the form of another one
+		del                           cloud.Proposal
+		fields                        []string
+		kept                          []string // what was entered, in the form that is gone back to
+	}{
+		{"rule", "create-rule", "rules/" + r.ID, "rules/" + r.ID, "rules/new", cloud.Proposal{Op: cloud.OpDeleteRule, ID: r.ID}, ruleFields,
+			[]string{"New rule", `value="Chemists"`, `value="any" checked`, `value="staff" checked`, `name="ble" value="yes" checked`}},
+		{"door", "put-door", "doors/edit", "doors/edit?id=lab", "doors/edit", cloud.Proposal{Op: cloud.OpDeleteDoor, ID: "lab"}, []string{"was", "lab", "kind", "cabinet", "unlock", "2.5"},
+			[]string{"Add a door", `name="id" value="lab"`, `value="2.5"`, `value="cabinet" selected`}},
+		{"access group", "put-access-group", "groups/edit", "groups/edit?id=science", "groups/edit", cloud.Proposal{Op: cloud.OpDeleteGroup, ID: "science"}, []string{"was", "science", "grant", "front/"},
+			[]string{"Add an access group", `value="front/" selected`}},
+		{"schedule", "put-schedule", "schedules/edit", "schedules/edit?id=day", "schedules/edit", cloud.Proposal{Op: cloud.OpDeleteSchedule, ID: "day"},
+			[]string{"was", "day", "zone", "Asia/Tokyo", "row", "0", "day-0", "1", "from-0", "08:00", "to-0", "09:00"}, []string{"Add a schedule", `value="Asia/Tokyo"`, `value="08:00"`}},
+	} {
+		at := "properties/north/"
+		fields := append(tt.fields, "name", "Ann’s", "mark", w.hidden(w.get(at+tt.fresh), "mark"))
+		fine := w.post(at+tt.form, fields...)
+		w.wants(fine, 200, "Ann’s")
+		w.bob(tt.del)
+		warning := "Not saved.</strong> bob@acme.example (admin) deleted this " + tt.noun + " just now, after it was shown to you. What you entered is kept"
+		list := strings.TrimSuffix(strings.TrimSuffix(at+strings.Split(tt.form, "rules/")[0], "/"), "/edit")
+		var review answer
+		for _, a := range []answer{w.post(at+tt.form, fields...), w.saves(fine)} {
+			w.wants(a, 409, warning, "Ann’s", "What is new", "Save it as a new "+tt.noun, `href="/admin/`+list+`">Drop mine</a>`)
+			review = a
+		}
+		w.wants(w.post(at+tt.again, "act", "back", "proposal", w.hidden(review, "proposal")), 200, append(tt.kept, `value="Ann’s"`)...)
+		if tt.noun == "rule" { // what is wrong with it is said as ever
+			w.wants(w.post(at+tt.form, append(fields, "row", "1", "kind.1", "attr", "attr.1", "title", "op.1", "gt", "value.1", "1")...), 422, "Not saved", `value="Ann’s"`)
+		}
+		w.goes(w.saves(review), list+"?did="+tt.did)
+	}
+	if n := w.ruleNamed("Ann’s"); n.ID == r.ID || n.Match != cloud.MatchAny || !slices.Equal(n.Groups, []string{"staff"}) || !n.Mobile.BLE {
+		t.Errorf("rule %+v", n)
+	}
+}
+
+// TestWhatIsDeletedTwice: who presses a button of a list about what somebody
+// deleted meanwhile has lost nothing, and is told.
+func TestWhatIsDeletedTwice(t *testing.T) {
+	w := newWorld(t)
+	w.rule("Everyone", nil)
+	r := w.rule("Lab", []string{"science"})
+	deletes := w.post("properties/north/rules/" + r.ID + "/delete")
+	w.wants(deletes, 200, "Delete the rule “Lab”")
+	disables := w.post("properties/north/rules/" + r.ID + "/disable")
+	door := w.post("properties/north/doors/delete", "id", "lab")
+	w.bob(cloud.Proposal{Op: cloud.OpDeleteRule, ID: r.ID})
+	w.bob(cloud.Proposal{Op: cloud.OpDeleteDoor, ID: "lab"})
+	w.goes(w.saves(deletes), "properties/north?did=gone")
+	w.goes(w.saves(disables), "properties/north?did=gone")
+	w.goes(w.saves(door), "properties/north/doors?did=gone")
+	w.wants(w.get("properties/north?did=gone"), 200, "It was deleted already")
+	w.wants(w.post("properties/north/rules/"+r.ID+"/delete"), 404, "That is not there any more")
 }
 
 // TestOrderOfRulesThatChanged: an order is shown again with a rule that somebody

@@ -128,6 +128,7 @@ var notices = map[string]string{
 	"okta-off-back":         "Okta is not read any more, and its token is forgotten. Whom only the reading had locked out is let in again.",
 
 	"property-added":     "The property is there. Give it doors and access groups, then a rule: until then nothing is synced to it.",
+	"gone":               "It was deleted already. Nothing else was changed.",
 	"held":               "This would take access from more people than may lose it unasked. Nothing is done yet: look at it, then confirm or discard it.",
 	"badge-deleted":      "The badge type was deleted.",
 	"badge-saved":        "The badge type was saved.",

@@ -30,6 +30,7 @@ type review struct {
 	Confirm  string // what must be typed in, of what cannot be undone
 	Save     string // what the button says
 	Fresh    string // address of the form as it is now, where somebody was overtaken; below Root
+	Gone     bool   // what it changes was deleted since: it makes another
 }
 
 // review shows what p would do, and asks whether to do it. form is the address,
@@ -54,21 +55,38 @@ func (c *call) review(p cloud.Proposal, form string) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.Site = f.Property.ID
+	p.Site, opened.Site = f.Property.ID, f.Property.ID
+	gone, err := c.gone(opened, &words)
+	if err != nil {
+		return nil, err
+	}
+	if gone && form == "" { // a button of a list has nothing to keep
+		return redirect{to: listOf(&p), did: "gone"}, nil
+	}
+	if gone {
+		p, form = anew(p, form)
+		if p.Mark, err = c.markOf(p); err != nil {
+			return nil, err
+		}
+	}
 	r, err := c.reviewOf(p, f, &words, form)
 	if err != nil {
 		return nil, err
 	}
 	shown := page{template: "review", title: titleOf(&p, words.former(&p), f.Title()), part: f.Title()}
-	if opened.Mark != "" && opened.Mark != mark {
+	switch {
+	case gone:
+		r.Save, r.Fresh, r.Gone = "Save it as a new "+nounOfOp(p.Op), listOf(&p), true
+		shown.problem, err = c.outlived(opened)
+	case opened.Mark != "" && opened.Mark != mark:
 		r.Save, r.Fresh = "Save mine all the same", freshForm(&p, form)
+		shown.problem, err = c.overtaken(opened)
+	}
+	if shown.problem != "" {
 		shown.status = http.StatusConflict
-		if shown.problem, err = c.overtaken(opened); err != nil {
-			return nil, err
-		}
 	}
 	shown.data = r
-	return shown, nil
+	return shown, err
 }
 
 // reviewOf works out what p would do.
@@ -168,11 +186,16 @@ func save(c *call) (answer, error) {
 	if p.Op == cloud.OpDeleteProperty {
 		return redirect{to: "properties", did: "property-deleted"}, nil
 	}
+	return redirect{to: listOf(p), did: strings.ReplaceAll(p.Op, " ", "-")}, nil
+}
+
+// listOf is the address of the page, below Root, that p is begun on.
+func listOf(p *cloud.Proposal) string {
 	to := "properties/" + url.PathEscape(p.Site)
 	if tab := tabOf(p.Op); tab != "" {
 		to += "/" + tab
 	}
-	return redirect{to: to, did: strings.ReplaceAll(p.Op, " ", "-")}, nil
+	return to
 }
 
 // reviewAgain is a review with what went wrong, unless it says already that

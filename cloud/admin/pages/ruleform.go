@@ -138,7 +138,8 @@ func editRule(c *call) (answer, error) {
 	}
 	p := cloud.Proposal{Op: cloud.OpCreateRule, Mark: c.text("mark")}
 	if c.id() != "" {
-		if _, err := c.rule(); err != nil {
+		// One that was deleted since its form was opened is shown as a new one.
+		if _, err := c.rule(); err != nil && (p.Mark == "" || !errors.Is(err, cloud.ErrNotFound)) {
 			return nil, err
 		}
 		p.Op = cloud.OpPutRule

@@ -105,7 +105,7 @@ func TestSwitchAndDeleteRule(t *testing.T) {
 	if got := w.order(); !slices.Equal(got, []string{"All staff"}) {
 		t.Errorf("rules %q", got)
 	}
-	w.wants(w.saves(a), 404)
+	w.goes(w.saves(a), "properties/north?did=gone")
 	w.wants(w.post(at+staff.ID+"/delete"), 200, "Nobody’s access changes", "This leaves no rule in force")
 	for _, act := range []string{"enable", "disable", "delete"} {
 		w.wants(w.post(at+lab.ID+"/"+act), 404)

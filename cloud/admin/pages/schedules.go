@@ -122,7 +122,7 @@ func editSchedule(c *call) (answer, error) {
 	case wrong != nil:
 	case there && on.Was == "":
 		wrong = &cloud.Conflict{Attr: "name", Value: e.Name}
-	case !there && on.Was != "":
+	case !there && on.Was != "" && on.Mark == "": // with a mark it was deleted since
 		return nil, cloud.ErrNotFound
 	default:
 		a, err := c.review(cloud.Proposal{Op: cloud.OpPutSchedule, Schedule: &s, Mark: on.Mark}, "properties/"+c.site()+"/schedules/edit")
