@@ -25,13 +25,12 @@ func (db *DB) Ask(ctx context.Context, f func(cloud.Tx) error) error {
 	// It is over before anybody could cancel it, and a context that can be
 	// cancelled takes two goroutines more.
 	ctx = context.WithoutCancel(ctx)
-	var ran, full bool
-	t := &tx{ctx: ctx, engine: &db.engine}
+	var full bool
+	t := &tx{ctx: ctx, engine: &db.engine, users: db.users}
 	t.only = func(query string) (*sql.Stmt, error) {
-		if ran {
-			return nil, errSecond
+		if err := t.once(); err != nil {
+			return nil, err
 		}
-		ran = true
 		s, err := db.asked.prepare(ctx, db.read, query)
 		full = s == nil && err == nil
 		if full {
@@ -44,6 +43,15 @@ func (db *DB) Ask(ctx context.Context, f func(cloud.Tx) error) error {
 		return db.View(ctx, f)
 	}
 	return err
+}
+
+// once is errSecond when it is called again.
+func (t *tx) once() error {
+	if t.asked {
+		return errSecond
+	}
+	t.asked = true
+	return nil
 }
 
 // asked are the statements that ran without a transaction.

@@ -28,7 +28,8 @@ type DB struct {
 	engine
 	write, read *sql.DB // one and the same where the engine says so
 	asked       asked
-	bearers     *bearers // nil where other processes write as well
+	bearers     *bearers // nil where other processes write as well, as users
+	users       *users
 	unlock      func() error
 }
 
@@ -158,6 +159,7 @@ func (db *DB) run(ctx context.Context, pool *sql.DB, turn turn, f func(cloud.Tx)
 	if t.bearers {
 		defer db.bearers.change()()
 	}
+	defer db.users.change(t.touched)()
 	if err := sqlTx.Commit(); err != nil {
 		return ctx.Err() == nil && db.clash(err), fmt.Errorf("store: commit: %w", err)
 	}

@@ -49,6 +49,14 @@ func fold(text string) string {
 	return strings.ToValidUTF8(text[:most-2*len(sum)], "") + hex.EncodeToString(sum[:])
 }
 
+// lookedUp is the value of a term as its column has it.
+func lookedUp(t cloud.Term) string {
+	if slices.Contains(folded, t.Attr) {
+		return fold(t.Value)
+	}
+	return t.Value
+}
+
 // where is the condition of f; $1 is its organisation.
 func where(f cloud.Find, terms map[string]string, people bool) (string, []any, error) {
 	cond, args := `org = $1`, []any{f.Org}
@@ -67,11 +75,7 @@ func where(f cloud.Find, terms map[string]string, people bool) (string, []any, e
 		if !ok {
 			return "", nil, fmt.Errorf("store: no index for attribute %q", term.Attr)
 		}
-		value := term.Value
-		if slices.Contains(folded, term.Attr) {
-			value = fold(value)
-		}
-		add(format, value)
+		add(format, lookedUp(term))
 	}
 	return cond, args, nil
 }

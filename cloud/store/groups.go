@@ -1,6 +1,8 @@
 package store
 
 import (
+	"errors"
+
 	"latchkey/cloud"
 )
 
@@ -27,6 +29,9 @@ func (t *tx) CountGroups(f cloud.Find) (int, error) {
 }
 
 func (t *tx) PutGroup(g cloud.GroupRow) error {
+	if err := t.renames(g); err != nil {
+		return err
+	}
 	return t.do(`INSERT INTO directory_group (`+groupColumns+`, name_fold) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 		ON CONFLICT (id) DO UPDATE SET display_name = excluded.display_name, external_id = excluded.external_id, doc = excluded.doc,
 		modified = excluded.modified, version = excluded.version, pulled_id = excluded.pulled_id, name_fold = excluded.name_fold`,
@@ -34,16 +39,35 @@ func (t *tx) PutGroup(g cloud.GroupRow) error {
 		g.PulledID, fold(g.DisplayName))
 }
 
+// renames touches all users where g gets another name, because its members show
+// it.
+func (t *tx) renames(g cloud.GroupRow) error {
+	if t.engine.shared {
+		return nil
+	}
+	was, err := one(t, column[string], `SELECT display_name FROM directory_group WHERE id = $1`, g.ID)
+	if errors.Is(err, cloud.ErrNotFound) {
+		return nil // and so without members
+	}
+	if was != g.DisplayName {
+		t.touched.everybody()
+	}
+	return err
+}
+
 func (t *tx) DeleteGroup(org, id string) error {
+	t.touched.everybody()
 	return t.must(`DELETE FROM directory_group WHERE id = $1 AND org = $2`, id, org)
 }
 
 func (t *tx) AddMember(group, member string) (bool, error) {
+	t.touched.add(idName(member))
 	n, err := t.exec(`INSERT INTO directory_member (grp, member) VALUES ($1, $2) ON CONFLICT DO NOTHING`, group, member)
 	return n > 0, err
 }
 
 func (t *tx) RemoveMember(group, member string) (bool, error) {
+	t.touched.add(idName(member))
 	n, err := t.exec(`DELETE FROM directory_member WHERE grp = $1 AND member = $2`, group, member)
 	return n > 0, err
 }

@@ -61,26 +61,51 @@ func userColumns(groups string) string {
 }
 
 func (t *tx) FindUsers(f cloud.Find, start, count int) ([]cloud.User, error) {
-	return found(t, func(s scanner) (u cloud.User, err error) {
-		var groups string
-		var created, modified int64
-		err = s.Scan(&u.ID, &u.Doc, &created, &modified, &u.Version, &groups)
-		u.Created, u.Modified = moment(created), moment(modified)
-		if err != nil || groups == "[]" {
-			return u, err
-		}
-		var pairs [][2]string
-		err = json.Unmarshal([]byte(groups), &pairs)
-		for _, p := range pairs {
-			u.Groups = append(u.Groups, cloud.Member{Value: p[0], Display: p[1]})
-		}
+	if n, ok := nameOf(f); ok && t.users != nil && start == 0 && count != 0 {
+		return t.named(f, n, count)
+	}
+	return t.findUsers(f, start, count)
+}
+
+// named is what f finds by a name, of which the one user may be remembered.
+func (t *tx) named(f cloud.Find, n name, count int) ([]cloud.User, error) {
+	u, ok, moment := t.users.get(n, f.Org, f.Origin)
+	if ok {
+		return []cloud.User{u}, t.once()
+	}
+	found, err := t.findUsers(f, 0, count)
+	// Where the page has room left, or a name is never two people's, one is all.
+	if err == nil && len(found) == 1 && (count != 1 || n.attr != "externalId") {
+		t.users.put(n, f.Org, f.Origin, found[0], moment)
+	}
+	return found, err
+}
+
+func (t *tx) findUsers(f cloud.Find, start, count int) ([]cloud.User, error) {
+	return found(t, scanUser, userColumns(t.engine.groups), "person", f, personTerms, start, count)
+}
+
+func scanUser(s scanner) (u cloud.User, err error) {
+	var groups string
+	var created, modified int64
+	err = s.Scan(&u.ID, &u.Doc, &created, &modified, &u.Version, &groups)
+	u.Created, u.Modified = moment(created), moment(modified)
+	if err != nil || groups == "[]" {
 		return u, err
-	}, userColumns(t.engine.groups), "person", f, personTerms, start, count)
+	}
+	var pairs [][2]string
+	err = json.Unmarshal([]byte(groups), &pairs)
+	for _, p := range pairs {
+		u.Groups = append(u.Groups, cloud.Member{Value: p[0], Display: p[1]})
+	}
+	return u, err
 }
 
 func (t *tx) CountPeople(f cloud.Find) (int, error) { return t.counted("person", f, personTerms) }
 
 func (t *tx) PutPerson(p cloud.PersonRow) error {
+	// Nobody else has its userName; others may be found by its externalId.
+	t.touched.add(idName(p.ID), name{p.Org, "externalId", p.ExternalID})
 	err := t.do(`INSERT INTO person (`+personColumns+`, user_name_fold, name_fold, card_number_fold)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)
 		ON CONFLICT (id) DO UPDATE SET user_name = excluded.user_name, external_id = excluded.external_id, name = excluded.name,
@@ -121,6 +146,7 @@ func (t *tx) CountRoleChange(person string) error {
 }
 
 func (t *tx) DeletePerson(org, id string) error {
+	t.touched.add(idName(id))
 	if err := t.must(`DELETE FROM person WHERE id = $1 AND org = $2`, id, org); err != nil {
 		return err
 	}

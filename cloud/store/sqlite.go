@@ -71,7 +71,7 @@ var pragmas = []struct{ name, set, want string }{
 // the file at path with ".lock" behind it: lockfile.ErrInUse. Close it after the
 // Service that uses it.
 func Open(ctx context.Context, path string) (*DB, error) {
-	db := &DB{engine: sqliteEngine(), bearers: &bearers{}}
+	db := &DB{engine: sqliteEngine(), bearers: &bearers{}, users: newUsers(maxUsers)}
 	fail := func(err error) (*DB, error) {
 		return nil, errors.Join(fmt.Errorf("store: %s: %w", path, err), db.Close())
 	}

@@ -20,7 +20,10 @@ type tx struct {
 	sql     *sql.Tx
 	stmts   map[string]*sql.Stmt
 	only    func(query string) (*sql.Stmt, error) // prepares the one statement that runs without a transaction; else nil
+	asked   bool                                  // that statement ran, or what it would find is remembered
+	users   *users                                // for that statement; else nil
 	bearers bool                                  // what tokens open was changed
+	touched touched                               // of users
 	clashed error                                 // of the first statement that another transaction was in the way of
 }
 
