@@ -82,3 +82,12 @@ func FuzzSplice(f *testing.F) {
 		c.compareSplice(t, u)
 	})
 }
+
+func TestAppendText(t *testing.T) {
+	for _, text := range []string{"", "plain ~", `"`, `\`, "\x1f", "\x7f", "ä", "\u2028", "<&>", "bad \xff"} {
+		want, err := marshal(text)
+		if got := string(appendText([]byte("x"), text)); err != nil || got != "x"+string(want) {
+			t.Errorf("%q: got %s, want %s, %v", text, got, want, err)
+		}
+	}
+}
