@@ -69,7 +69,7 @@ const mostHeld = 100
 func (s *Service) hold(ctx context.Context, by Actor, org string, p Proposal, preview Preview) error {
 	h := Hold{
 		Org: org, Site: p.Site, Kind: HoldChange, State: HoldOpen, By: by,
-		Text: p.Describe(), Proposal: &p, Preview: preview,
+		Text: p.Describe(), Preview: preview,
 	}
 	a := p.act(by)
 	a.what = "hold: " + p.Op
@@ -81,6 +81,11 @@ func (s *Service) hold(ctx context.Context, by Actor, org string, p Proposal, pr
 		if h.Before, err = p.before(w.tx); err != nil {
 			return err
 		}
+		held := p
+		if held.Mark, err = p.markNow(w.tx); err != nil {
+			return err
+		}
+		h.Proposal = &held
 		open, err := w.tx.Holds(org, true)
 		if err != nil {
 			return err
@@ -287,8 +292,12 @@ func (w *work) redo(h Hold) error {
 	if err != nil {
 		return err
 	}
-	if string(now) != string(h.Before) {
-		return fmt.Errorf("%w: discard this one and make it anew", ErrChanged)
+	// Of a whole property Before has the settings alone, and the mark all of it.
+	if err = h.Proposal.unchanged(w.tx); err == nil && string(now) != string(h.Before) {
+		err = ErrChanged
+	}
+	if err != nil {
+		return fmt.Errorf("%w: discard this one and make it anew", err)
 	}
 	_, err = h.Proposal.run(w)
 	return err

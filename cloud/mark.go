@@ -33,7 +33,49 @@ func (p *Proposal) markNow(tx Tx) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if p.Op == OpDeleteProperty {
+		return propertyMark(tx, p.Site, doc)
+	}
 	return markOf(p.Op, doc)
+}
+
+// propertyMark is a mark of all that goes with a property: its settings, which
+// are doc, its rules, doors, access groups and schedules.
+func propertyMark(tx Tx, site string, doc json.RawMessage) (string, error) {
+	settings, err := markOf(OpPutProperty, doc)
+	if err != nil {
+		return "", err
+	}
+	marks := []string{settings}
+	rules, err := tx.Rules(site)
+	if err != nil {
+		return "", err
+	}
+	for _, r := range rules { // in their order, which is somebody's doing too
+		doc, err := json.Marshal(r)
+		if err != nil {
+			return "", err
+		}
+		mark, err := markOf(OpPutRule, doc)
+		if err != nil {
+			return "", err
+		}
+		marks = append(marks, mark)
+	}
+	for _, kind := range []access.Kind{access.KindDoor, access.KindGroup, access.KindSchedule} {
+		its, err := tx.Items(site, kind)
+		if err != nil {
+			return "", err
+		}
+		for _, it := range its {
+			marks = append(marks, string(kind), it.ID, string(it.Doc))
+		}
+	}
+	doc, err = json.Marshal(marks)
+	if err != nil {
+		return "", err
+	}
+	return markOf(OpDeleteProperty, doc)
 }
 
 // unchanged refuses a proposal with a mark of what is another by now:
@@ -86,9 +128,14 @@ func reduced[T any](doc json.RawMessage, cut func(*T)) (json.RawMessage, error) 
 const latest = 200
 
 // Overtook is the entry of the audit trail that changed what p is about, from
-// what it was at p.Mark; ok is false where none of the latest did.
+// what it was at p.Mark; ok is false where none of the latest did. For a whole
+// property it is the newest that changed anything of it.
 func (s *Service) Overtook(ctx context.Context, org string, p Proposal) (e AuditEntry, ok bool, err error) {
 	return s.newest(ctx, org, p.Site, func(e AuditEntry) bool {
+		if p.Op == OpDeleteProperty {
+			_, waits := e.Changes["held"]
+			return !waits
+		}
 		doc := noted(e.Changes[p.noted()].Before)
 		mark, err := markOf(p.Op, doc)
 		return err == nil && doc != nil && mark == p.Mark

@@ -121,6 +121,83 @@ func TestMarkOfAHeldChange(t *testing.T) {
 	}
 }
 
+// TestMarkOfAWholeProperty: who deletes a property deletes what they were shown,
+// also where it was held meanwhile; what a directory does is not in the way.
+func TestMarkOfAWholeProperty(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, rule, _ := w.crowd(15)
+	_, err := w.svc.PutSchedule(w.ctx, admin, "acme", "north", access.Schedule{ID: "hours", Zone: "UTC"})
+	w.ok(err)
+	p := cloud.Proposal{Op: cloud.OpDeleteProperty, Site: "north"}
+	mark := func() string {
+		t.Helper()
+		m, err := w.svc.Mark(w.ctx, "acme", p)
+		w.ok(err)
+		return m
+	}
+	rule.Conditions, rule.Match = append(rule.Conditions, cloud.Condition{Group: "Chemists"}), cloud.MatchAny
+	_, err = w.svc.PutRule(w.ctx, admin, "acme", "north", rule)
+	w.ok(err)
+	p.Mark = mark()
+	w.group("Chemists")
+	if mark() != p.Mark {
+		t.Error("a group that the directory sent changes the mark")
+	}
+	second := w.rule("north", cloud.Rule{Name: "Second"})
+	for name, change := range map[string]cloud.Proposal{
+		"settings":          {Op: cloud.OpPutProperty, Property: &cloud.Property{ID: "north", Name: "Bob's"}},
+		"a rule":            {Op: cloud.OpPutRule, Rule: &cloud.Rule{ID: second.ID, Name: "Bob's", Match: cloud.MatchAll}},
+		"a new rule":        {Op: cloud.OpCreateRule, Rule: &cloud.Rule{Name: "Bob's", Match: cloud.MatchAll}},
+		"the order":         {Op: cloud.OpOrderRules},
+		"a door":            {Op: cloud.OpPutDoor, Door: &access.Door{ID: "front", Name: "Bob's"}},
+		"a new door":        {Op: cloud.OpPutDoor, Door: &access.Door{ID: "bobs", Name: "Bob's"}},
+		"a deleted door":    {Op: cloud.OpDeleteDoor, ID: "bobs"},
+		"an access group":   {Op: cloud.OpPutGroup, Group: &cloud.AccessGroup{ID: "bobs", Name: "Bob's"}},
+		"a schedule's days": {Op: cloud.OpPutSchedule, Schedule: &access.Schedule{ID: "hours", Zone: "UTC", Holidays: []string{"2026-12-25"}}},
+	} {
+		if name == "a deleted door" {
+			_, err := w.svc.PutDoor(w.ctx, admin, "acme", "north", access.Door{ID: "bobs", Name: "Gone soon"})
+			w.ok(err)
+		}
+		if change.Op == cloud.OpOrderRules {
+			rules, err := w.svc.Rules(w.ctx, "acme", "north")
+			w.ok(err)
+			for _, r := range slices.Backward(rules) {
+				change.IDs = append(change.IDs, r.ID)
+			}
+		}
+		p.Mark, change.Site = mark(), "north"
+		w.ok(w.svc.Do(w.ctx, "bob", "acme", change, 1000))
+		if err := w.svc.Do(w.ctx, "ann", "acme", p, 1000); !errors.Is(err, cloud.ErrChanged) {
+			t.Errorf("%s changed: the property is deleted all the same: %v", name, err)
+		}
+		if e, ok, err := w.svc.Overtook(w.ctx, "acme", p); err != nil || !ok || e.Who != "bob" || e.What != change.Op {
+			t.Errorf("%s: overtaken by %+v, %v, %v; want bob", name, e, ok, err)
+		}
+	}
+
+	p.Mark = "" // who is not a page knows no mark
+	for range 2 {
+		held, ok := errors.AsType[*cloud.Held](w.svc.Do(w.ctx, admin, "acme", p, 1000))
+		if !ok {
+			t.Fatal("not held")
+		}
+		_, err = w.svc.PutDoor(w.ctx, "bob", "acme", "north", access.Door{ID: "front", Name: "Bob's other"})
+		w.ok(err)
+		if _, err := w.svc.Confirm(w.ctx, admin, "acme", held.Hold.ID, 1000); !errors.Is(err, cloud.ErrChanged) {
+			t.Fatalf("what is held of a property that changed is done: %v", err)
+		}
+		_, err = w.svc.Discard(w.ctx, admin, "acme", held.Hold.ID)
+		w.ok(err)
+		_, err = w.svc.PutDoor(w.ctx, "bob", "acme", "north", access.Door{ID: "front", Name: "Bob's third"})
+		w.ok(err)
+	}
+	held, _ := errors.AsType[*cloud.Held](w.svc.Do(w.ctx, admin, "acme", p, 1000))
+	_, err = w.svc.Confirm(w.ctx, admin, "acme", held.Hold.ID, 1000)
+	w.ok(err)
+}
+
 // TestTrailSaysWhoDeletedWhat: also after somebody else changed it before, and
 // not who deleted what is called the same at another property.
 func TestTrailSaysWhoDeletedWhat(t *testing.T) {

@@ -188,7 +188,7 @@ func (p *Proposal) before(tx Tx) (json.RawMessage, error) {
 		if p.Op == OpOrderRules {
 			v = ids
 		}
-	case OpPutProperty:
+	case OpPutProperty, OpDeleteProperty:
 		row, err := tx.Site(p.Site)
 		if err != nil {
 			return nil, err

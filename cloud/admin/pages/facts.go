@@ -94,7 +94,7 @@ func (w *factWords) sides(p *cloud.Proposal, property cloud.Property) (before, a
 			ids = append(ids, r.ID)
 		}
 		before = w.order(ids)
-	case p.Op == cloud.OpPutProperty:
+	case p.Op == cloud.OpPutProperty, p.Op == cloud.OpDeleteProperty:
 		before = w.property(property)
 	}
 	return before, w.after(p)
@@ -116,7 +116,7 @@ func (w *factWords) was(p *cloud.Proposal, doc json.RawMessage) []fact {
 		return decoded(doc, w.rule)
 	case cloud.OpOrderRules:
 		return decoded(doc, w.order)
-	case cloud.OpPutProperty:
+	case cloud.OpPutProperty, cloud.OpDeleteProperty:
 		return decoded(doc, w.property)
 	}
 	return nil

@@ -23,8 +23,13 @@ func (c *call) overtaken(p cloud.Proposal) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if p.Op == cloud.OpOrderRules {
+	switch {
+	case p.Op == cloud.OpOrderRules:
 		return who + " changed the rules" + when + " after they were shown to you. Here they are as of now, in your order.", nil
+	case p.Op == cloud.OpDeleteProperty:
+		return who + " changed something of this property" + when + " after it was shown to you. Below is what goes as of now.", nil
+	case strings.HasPrefix(p.Op, "delete"):
+		return who + " changed this" + when + " after it was shown to you. Below is what goes as of now.", nil
 	}
 	return who + " changed this" + when + " after it was shown to you. Below is what yours would make of it as it is now.", nil
 }
@@ -42,7 +47,7 @@ func (c *call) whoDid(e cloud.AuditEntry, ok bool, err error) (who, when string,
 // not there then either is no such mark.
 func (c *call) gone(p cloud.Proposal, words *factWords) (bool, error) {
 	before, _ := words.sides(&p, cloud.Property{})
-	if p.Mark == "" || p.Op == cloud.OpCreateRule || p.Op == cloud.OpDeleteProperty || len(before) > 0 {
+	if p.Mark == "" || p.Op == cloud.OpCreateRule || len(before) > 0 {
 		return false, nil
 	}
 	mark, err := c.markOf(p) // p.Mark may be of the same moment as words

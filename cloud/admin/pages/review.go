@@ -79,7 +79,7 @@ func (c *call) review(p cloud.Proposal, form string) (answer, error) {
 		r.Save, r.Fresh, r.Gone = "Save it as a new "+nounOfOp(p.Op), listOf(&p), true
 		shown.problem, err = c.outlived(opened)
 	case opened.Mark != "" && opened.Mark != mark:
-		r.Save, r.Fresh = "Save mine all the same", freshForm(&p, form)
+		r.Save, r.Fresh = yesNo(r.Danger, "Delete it all the same", "Save mine all the same"), freshForm(&p, form)
 		shown.problem, err = c.overtaken(opened)
 	}
 	if shown.problem != "" {

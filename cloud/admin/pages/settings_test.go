@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"latchkey/access"
 	"latchkey/cloud"
 	"latchkey/cloud/admin/signin"
 )
@@ -64,6 +65,13 @@ func TestDeleteProperty(t *testing.T) {
 	a := w.post("properties/north/delete")
 	w.wants(a, 200, "Delete the property “North building”", "This cannot be undone", "2 people lose access", `name="confirm"`)
 	w.wants(w.saves(a), 422, "Type “north”")
-	w.goes(w.post("properties/north/save", "proposal", w.hidden(a, "proposal"), "shown", w.hidden(a, "shown"), "confirm", "north"), "properties?did=property-deleted")
+	confirmed := func(a answer) answer {
+		t.Helper()
+		return w.post("properties/north/save", "proposal", w.hidden(a, "proposal"), "shown", w.hidden(a, "shown"), "confirm", "north")
+	}
+	w.bob(cloud.Proposal{Op: cloud.OpPutSchedule, Schedule: &access.Schedule{ID: "night", Name: "Night", Zone: "UTC"}})
+	again := confirmed(a)
+	w.wants(again, 409, "bob@acme.example (admin) changed something of this property just now, after it was shown to you", "North building", "Delete it all the same", `name="confirm"`)
+	w.goes(confirmed(again), "properties?did=property-deleted")
 	w.wants(w.get("properties/north"), 404)
 }
