@@ -19,6 +19,7 @@ import (
 
 	"latchkey/access"
 	"latchkey/agent"
+	"latchkey/internal/ago"
 )
 
 //go:embed page.html static
@@ -50,7 +51,7 @@ const (
 // Handler serves the page, its JSON, metrics and health. It changes nothing.
 func Handler(src Source, o Options) (http.Handler, error) {
 	page, err := template.New("page.html").Funcs(template.FuncMap{
-		"ago": ago, "clock": clock, "what": access.Event.What, "why": access.Event.Why, "contact": contact,
+		"ago": ago.Words, "clock": clock, "what": access.Event.What, "why": access.Event.Why, "contact": contact,
 	}).ParseFS(files, "page.html")
 	if err != nil {
 		return nil, fmt.Errorf("statuspage: %w", err)
@@ -215,25 +216,6 @@ func (s *server) json(w http.ResponseWriter, r *http.Request, code int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
 	w.Write(append(b, '\n'))
-}
-
-// ago says how old t is, at now, in words.
-func ago(now, t time.Time) string {
-	d := now.Sub(t)
-	switch {
-	case t.IsZero():
-		return "never"
-	case d < 2*time.Second:
-		return "just now"
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%d seconds ago", int(d.Seconds()))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%d minutes ago", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d hours ago", int(d.Hours()))
-	default:
-		return fmt.Sprintf("%d days ago", int(d.Hours()/24))
-	}
 }
 
 func clock(t time.Time) string { return t.Local().Format("2 Jan 15:04:05") }

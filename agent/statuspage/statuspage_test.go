@@ -332,20 +332,6 @@ func TestReady(t *testing.T) {
 	}
 }
 
-func TestAgo(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		-time.Hour: "just now", 0: "just now", 30 * time.Second: "30 seconds ago", 5 * time.Minute: "5 minutes ago",
-		3 * time.Hour: "3 hours ago", 72 * time.Hour: "3 days ago",
-	} {
-		if got := ago(nine, nine.Add(-d)); got != want {
-			t.Errorf("%v: %q, want %q", d, got, want)
-		}
-	}
-	if got := ago(nine, time.Time{}); got != "never" {
-		t.Errorf("zero time: %q", got)
-	}
-}
-
 // FuzzQuery: no query makes the events page fail or ask for more than it may.
 func FuzzQuery(f *testing.F) {
 	f.Add("reader=a&limit=5&since=2026-06-01T08:00:00Z&after=1")

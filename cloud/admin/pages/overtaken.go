@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"latchkey/cloud"
+	"latchkey/internal/ago"
 )
 
 // markOf is a mark of what p is about to change at the property that the address
@@ -40,7 +41,7 @@ func (c *call) whoDid(e cloud.AuditEntry, ok bool, err error) (who, when string,
 		return "Somebody", "", err
 	}
 	tokens, err := c.cloud.Tokens(c.Context(), c.Org)
-	return whoText(e.Who, tokens), " " + ago(time.Now(), e.At) + ",", err
+	return whoText(e.Who, tokens), " " + ago.Words(time.Now(), e.At) + ",", err
 }
 
 // gone says whether what p changes was deleted since p.Mark. A mark of what was

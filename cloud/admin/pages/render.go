@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"latchkey/cloud/admin/signin"
+	"latchkey/internal/ago"
 )
 
 //go:embed templates
@@ -165,7 +166,7 @@ var notices = map[string]string{
 func functions() template.FuncMap {
 	return template.FuncMap{
 		"root": func() string { return Root },
-		"when": when, "since": func(t time.Time) string { return ago(time.Now(), t) },
+		"when": when, "since": func(t time.Time) string { return ago.Words(time.Now(), t) },
 		"count": count, "kindOf": kindOf, "whyAddress": whyAddress,
 		"add": func(a, b int) int { return a + b }, "atSite": atSite, "sentence": func(text string) string { return sentence(capital(text)) },
 	}
@@ -189,24 +190,4 @@ func when(t time.Time) string {
 		return "never"
 	}
 	return t.UTC().Format("2 Jan 2006 15:04:05 UTC")
-}
-
-// ago says how old t is at now, in words.
-func ago(now, t time.Time) string {
-	d := now.Sub(t)
-	switch {
-	case t.IsZero():
-		return "never"
-	case d < -time.Minute:
-		return "in the future: " + when(t)
-	case d < 10*time.Second:
-		return "just now"
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%d seconds ago", int(d.Seconds()))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%d minutes ago", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d hours ago", int(d.Hours()))
-	}
-	return fmt.Sprintf("%d days ago", int(d.Hours()/24))
 }
