@@ -159,6 +159,11 @@ func (s *Service) PutBadgeType(ctx context.Context, by Actor, org string, b Badg
 				}
 			}
 		}
+		if before == nil {
+			if err := within("id", "the organisation", "badge types", len(types)+1, s.limits.BadgeTypes); err != nil {
+				return err
+			}
+		}
 		w.note("badge type", before, b)
 		w.config = true
 		return w.tx.PutBadgeType(org, b)

@@ -16,9 +16,6 @@ const (
 	PageViewer = "viewer"
 )
 
-// mostAdministrators is how many an organisation may name.
-const mostAdministrators = 1000
-
 // An Administrator is somebody whom an organisation lets into the admin's
 // pages by name, whatever its rules say.
 type Administrator struct {
@@ -85,9 +82,10 @@ func (s *Service) PutAdministrator(ctx context.Context, by Actor, org, email, ro
 		old, known := administratorOf(all, email)
 		a = Administrator{Email: email, Role: role, Made: w.now, By: by}
 		switch {
-		case !known && len(all) >= mostAdministrators:
-			return invalid("email", "the organisation has %d administrators, want at most that many", mostAdministrators)
 		case !known:
+			if err := within("email", "the organisation", "administrators", len(all)+1, s.limits.Administrators); err != nil {
+				return err
+			}
 			w.note("role", nil, role)
 		case old.Role == role:
 			a = old

@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -172,6 +173,22 @@ func (d *dryPull) PulledIDs(org string, ids []string) (map[string]string, error)
 	return found, nil
 }
 
+// CountPeople counts all, for what is limited.
+func (d *dryPull) CountPeople(f Find) (int, error) {
+	n, err := d.Tx.CountPeople(f)
+	if err != nil {
+		return 0, err
+	}
+	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(d.people)), batch) {
+		stored, err := d.Tx.People(f.Org, chunk)
+		if err != nil {
+			return 0, err
+		}
+		n += len(picked(d.people, chunk, func(*PersonRow) bool { return true })) - len(stored)
+	}
+	return n, nil
+}
+
 // Cards.
 
 func (d *dryPull) PutCard(c Card) error {
@@ -236,12 +253,41 @@ func (d *dryPull) FindGroups(f Find, start, count int) ([]GroupRow, error) {
 	return cut(overlaid(stored, picked(d.groups, slices.Collect(maps.Keys(d.groups)), fits), d.groups, groupID), start, count), err
 }
 
+// CountGroups counts all, for what is limited.
+func (d *dryPull) CountGroups(f Find) (int, error) {
+	n, err := d.Tx.CountGroups(f)
+	for id, g := range d.groups {
+		switch _, missing := d.Tx.Group(f.Org, id); {
+		case missing != nil && !errors.Is(missing, ErrNotFound):
+			return 0, missing
+		case missing == nil && g == nil:
+			n--
+		case missing != nil && g != nil:
+			n++
+		}
+	}
+	return n, err
+}
+
+func (d *dryPull) MemberCounts(org string) (map[string]int, error) {
+	counts, err := d.Tx.MemberCounts(org)
+	for group, members := range d.members {
+		for _, is := range members {
+			if counts[group]++; !is {
+				counts[group] -= 2
+			}
+		}
+	}
+	return counts, err
+}
+
 // member says beside the store whether somebody is in a group.
 func (d *dryPull) member(group, member string, is bool) (changed bool, err error) {
 	was, err := d.IsMember(group, member)
 	if err != nil || was == is {
 		return false, err
 	}
+	_, back := d.members[group][member]
 	for _, m := range []struct {
 		of   map[string]map[string]bool
 		a, b string
@@ -249,7 +295,9 @@ func (d *dryPull) member(group, member string, is bool) (changed bool, err error
 		if m.of[m.a] == nil {
 			m.of[m.a] = map[string]bool{}
 		}
-		m.of[m.a][m.b] = is
+		if m.of[m.a][m.b] = is; back { // as the store has it
+			delete(m.of[m.a], m.b)
+		}
 	}
 	return true, nil
 }

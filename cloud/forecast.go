@@ -52,7 +52,7 @@ func (f *ForecastSide) add(name string) {
 func (s *Service) ForecastPull(ctx context.Context, org string, p Pull) (f Forecast, err error) {
 	err = s.viewLong(ctx, org, func(tx Tx) error {
 		w := newWork(s, newDryPull(tx), act{by: "system", what: "forecast"})
-		w.guarded = guardDirectory
+		w.guarded, w.rooms = guardDirectory, newRooms()
 		if w.org, err = tx.Org(org); err != nil {
 			return err
 		}

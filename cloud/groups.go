@@ -180,6 +180,11 @@ func (w *work) putGroup(row *GroupRow, old, next map[string]any) error {
 			}
 		}
 	}
+	if old == nil {
+		if err := w.roomForDirectoryGroup(); err != nil {
+			return err
+		}
+	}
 	for path, ch := range differences(old, next) {
 		w.note(path, ch.Before, ch.After)
 	}
@@ -371,9 +376,13 @@ func (e *GroupEdit) Add(ids ...string) error {
 		if err != nil {
 			return err
 		}
-		if added {
-			e.touch(id, true)
+		if !added {
+			continue
 		}
+		if err := e.w.roomForMembers(1); err != nil {
+			return err
+		}
+		e.touch(id, true)
 	}
 	return nil
 }

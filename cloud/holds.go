@@ -60,10 +60,6 @@ type Pin struct {
 	Since        time.Time
 }
 
-// mostHeld is how many changes may wait in an organisation at a time. Pages and
-// the directory's own calls look through all that wait.
-const mostHeld = 100
-
 // hold stores p for a person to confirm, and returns it as *Held: *Invalid where
 // too many wait.
 func (s *Service) hold(ctx context.Context, by Actor, org string, p Proposal, preview Preview) error {
@@ -99,8 +95,10 @@ func (s *Service) hold(ctx context.Context, by Actor, org string, p Proposal, pr
 				waiting++
 			}
 		}
-		if waiting >= mostHeld && !again {
-			return invalid("hold", "%d changes wait for a person already; confirm or discard some of them first", waiting)
+		if !again { // pages and the directory's own calls look through all that wait
+			if err := within("hold", "the organisation", "changes that wait for a person to confirm or discard them", waiting+1, s.limits.Held); err != nil {
+				return err
+			}
 		}
 		w.note(AuditSite, nil, h.Site)
 		w.note("held", nil, preview.Lose)

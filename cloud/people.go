@@ -150,6 +150,9 @@ func (s *Service) CreatePerson(ctx context.Context, by Actor, org string, n NewP
 		if n.Email != "" {
 			patch.Email = &n.Email
 		}
+		if err := w.roomForPerson(); err != nil {
+			return err
+		}
 		if err := w.patchPerson(&row, patch); err != nil {
 			return err
 		}

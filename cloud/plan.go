@@ -33,6 +33,9 @@ func (w *work) plan(pinning map[string]bool) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := w.roomForParts(views); err != nil {
+		return nil, err
+	}
 	p := &plan{views: views, was: map[string]*layout{}, units: map[string][]unit{}, effects: map[string]*effect{}, rows: map[string]SiteRow{}}
 	if err := w.planOwn(p); err != nil {
 		return nil, err

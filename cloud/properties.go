@@ -114,6 +114,11 @@ func checkProperty(p *Property) error {
 	if len(p.Pilot) > maxConditions {
 		return invalid("pilot_groups", "got %d, want at most %d", len(p.Pilot), maxConditions)
 	}
+	for i, name := range p.Pilot {
+		if len(name) > maxCondition {
+			return invalid("pilot_groups", "group %d has %d bytes, want at most %d", i+1, len(name), maxCondition)
+		}
+	}
 	if g := p.Guard; g != nil && (g.Percent < 0 || g.Percent > 100 || g.Openings < 0 || g.Openings > 1_000_000) {
 		return invalid("guard", "want percent from 0 to 100 and openings from 0 to 1000000")
 	}
@@ -129,6 +134,13 @@ func (w *work) putProperty(p Property) (st PropertyStatus, err error) {
 	var before any
 	switch {
 	case errors.Is(err, ErrNotFound):
+		all, err := w.tx.Sites(w.org.ID)
+		if err != nil {
+			return st, err
+		}
+		if err := within("id", "the organisation", "properties, deleted ones among them", len(all)+1, w.s.limits.Properties); err != nil {
+			return st, err
+		}
 		startStream(&row, w.now)
 	case err != nil:
 		return st, err

@@ -54,6 +54,9 @@ func (w *work) putRule(row SiteRow, r Rule, create bool) (Rule, error) {
 	case !create && before == nil:
 		return Rule{}, ErrNotFound
 	case create:
+		if err := within("rules", "the property", "rules", len(rules)+1, w.s.limits.Rules); err != nil {
+			return Rule{}, err
+		}
 		r.Created, r.Position = w.now, 1
 		if n := len(rules); n > 0 {
 			r.Position = rules[n-1].Position + 1
@@ -80,7 +83,7 @@ func (w *work) putRule(row SiteRow, r Rule, create bool) (Rule, error) {
 	if before != nil {
 		w.note("rule", *before, r)
 	}
-	w.config, w.everyone[row.ID] = true, true
+	w.config, w.added, w.everyone[row.ID] = true, true, true
 	return r, w.tx.PutRule(r)
 }
 

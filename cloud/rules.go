@@ -29,6 +29,7 @@ type siteView struct {
 	Rules   []Rule          // enabled ones, by priority
 	Groups  map[string]bool // access groups
 	layout  *layout
+	parts   int // rules, those that are off too, with their conditions, and what is nobody's
 }
 
 // frozen says that no rule is in force: what the rules gave stays, nothing is

@@ -496,6 +496,11 @@ func (w *work) putUser(row *PersonRow, old, next map[string]any) (User, error) {
 	if _, ok := cardOf(next); !ok {
 		return User{}, &Invalid{ScimType: InvalidValue, Attr: cardAttr, Detail: "the card number is no text"}
 	}
+	if created {
+		if err := w.roomForPerson(); err != nil {
+			return User{}, err
+		}
+	}
 	w.s.mapping.take(row, next)
 	// A request that says nothing new about the number is not refused for it.
 	sameNumber := strings.TrimSpace(row.CardNumber) == strings.TrimSpace(before.CardNumber)

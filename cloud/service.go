@@ -30,6 +30,8 @@ type Service struct {
 	journal journal
 	mapping mapper
 	turns   turns
+	limits  Limits
+	rooms   *rooms
 
 	mu    sync.Mutex
 	views map[string]cached // by organisation
@@ -45,6 +47,9 @@ type Options struct {
 	Log   *slog.Logger     // nil discards
 	Now   func() time.Time // nil is time.Now
 	Batch int              // people whose gains one transaction writes, 1 to 500; 0 is 500
+	// Limits are those of each organisation; where a field is 0, that of
+	// DefaultLimits.
+	Limits Limits
 }
 
 // NewService makes a Service over store, which the caller closes after it.
@@ -58,6 +63,7 @@ func NewService(store Store, o Options) (*Service, error) {
 		changed: make(chan struct{}, 1), work: make(chan struct{}, 1),
 		grown: make(chan struct{}, 1), leases: newLeases(store), process: rand.Text(),
 		views: map[string]cached{}, batch: o.Batch, mapping: newMapper(), turns: newTurns(),
+		limits: o.Limits.or(DefaultLimits()), rooms: newRooms(),
 	}
 	if s.batch < 1 || s.batch > batch {
 		s.batch = batch

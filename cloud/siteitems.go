@@ -31,9 +31,31 @@ func put(w *work, site string, kind access.Kind, id string, v any) error {
 	if err != nil {
 		return err
 	}
+	if before == nil {
+		if err := w.roomForItem(site, kind); err != nil {
+			return err
+		}
+	}
 	w.note(string(kind), before, string(doc))
-	w.config, w.own[site] = true, true
+	w.config, w.added, w.own[site] = true, true, true
 	return w.tx.PutItem(site, kind, Item{ID: id, Doc: doc})
+}
+
+// roomForItem refuses one more of a kind that the property has enough of.
+func (w *work) roomForItem(site string, kind access.Kind) error {
+	its, err := w.tx.Items(site, kind)
+	if err != nil {
+		return err
+	}
+	n := len(its) + 1
+	switch l := w.s.limits; kind {
+	case access.KindDoor:
+		return within("doors", "the property", "doors", n, l.Doors)
+	case access.KindSchedule:
+		return within("schedules", "the property", "schedules", n, l.Schedules)
+	default:
+		return within("groups", "the property", "access groups", n, l.AccessGroups)
+	}
 }
 
 // drop removes an item of a property, and lets its record follow.

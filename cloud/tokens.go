@@ -33,6 +33,9 @@ func (s *Service) CreateToken(ctx context.Context, by Actor, org, label string) 
 	}
 	secret = newSecret()
 	err = s.update(ctx, org, act{by: by, what: "create token", name: label}, func(w *work) error {
+		if err := w.roomForToken(); err != nil {
+			return err
+		}
 		t = Token{ID: s.newID(w.now), Org: org, Label: label, Created: w.now}
 		w.act.object = t.ID
 		w.note("token", nil, t.ID)
@@ -42,6 +45,14 @@ func (s *Service) CreateToken(ctx context.Context, by Actor, org, label string) 
 		return Token{}, "", err
 	}
 	return t, secret, nil
+}
+
+func (w *work) roomForToken() error {
+	all, err := w.tx.Tokens(w.org.ID)
+	if err != nil {
+		return err
+	}
+	return within("token", "the organisation", "tokens, ended ones among them", len(all)+1, w.s.limits.Tokens)
 }
 
 // RotateToken makes a token in place of another: both are good for the time of
@@ -61,6 +72,9 @@ func (s *Service) RotateToken(ctx context.Context, by Actor, org, id string, ove
 			return invalid("id", "the token has ended; make a new one")
 		}
 		w.act.name = old.Label
+		if err := w.roomForToken(); err != nil {
+			return err
+		}
 		ends := w.now.Add(overlap)
 		if old.Expires.IsZero() || ends.Before(old.Expires) {
 			w.note("expires", old.Expires, ends)

@@ -42,6 +42,9 @@ type work struct {
 	shown    *int            // openings that whoever acts was shown to go; nil asks for nothing
 	named    int             // people whom effects name
 
+	rooms *rooms // of its own where what it does is not to be done
+	added bool   // to the configuration of a property
+
 	lenient bool // a card number that cannot be used is set aside rather than refused
 
 	config   bool            // properties, what they have, or badge types changed
@@ -59,7 +62,7 @@ type work struct {
 
 func newWork(s *Service, tx Tx, a act) *work {
 	return &work{
-		s: s, tx: tx, now: stamp(s.now()), act: a, named: namedInHold,
+		s: s, tx: tx, now: stamp(s.now()), act: a, named: namedInHold, rooms: s.rooms,
 		people: map[string]bool{}, everyone: map[string]bool{}, own: map[string]bool{}, holds: map[string]bool{}, roles: map[string]bool{},
 		taken: map[string]bool{}, loose: map[string]bool{}, freed: map[string]int{},
 	}
@@ -221,6 +224,7 @@ func (w *work) views() ([]*siteView, error) {
 			if r.Enabled {
 				v.Rules = append(v.Rules, r)
 			}
+			v.parts += 1 + len(r.Conditions)
 		}
 		own, err := ownRecords(w.tx, site.ID)
 		if err != nil {
@@ -232,6 +236,7 @@ func (w *work) views() ([]*siteView, error) {
 			}
 		}
 		v.layout = layoutOf(own)
+		v.parts += len(own)
 		views = append(views, v)
 	}
 	if !w.config {

@@ -39,7 +39,8 @@ type world struct {
 	clock  time.Time
 	ticks  sync.Mutex // held while the service moves clock
 	batch  int        // 0 is the default
-	wallet bool       // is installed at north, as far as a test keeps count
+	limits cloud.Limits
+	wallet bool // is installed at north, as far as a test keeps count
 }
 
 const admin = cloud.Actor("admin")
@@ -97,7 +98,7 @@ func (w *world) restart() {
 	if w.clock.IsZero() {
 		w.clock = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 	}
-	svc, err := cloud.NewService(twice{w.db}, cloud.Options{Batch: w.batch, Now: func() time.Time {
+	svc, err := cloud.NewService(twice{w.db}, cloud.Options{Batch: w.batch, Limits: w.limits, Now: func() time.Time {
 		w.ticks.Lock()
 		defer w.ticks.Unlock()
 		w.clock = w.clock.Add(time.Millisecond)
