@@ -116,6 +116,7 @@ func TestOneProcessReads(t *testing.T) {
 		time.Sleep(time.Second) // so that a is the first to claim what there is
 		b, killB := w.process(shared)
 		defer func() { killB() }()
+		synctest.Wait() // until b has claimed what there is, which is nothing yet
 		moment := func() {
 			time.Sleep(4 * time.Second)
 			synctest.Wait()
