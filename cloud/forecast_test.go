@@ -84,8 +84,7 @@ func TestForecastCountsTheHeld(t *testing.T) {
 func TestForecastIsWhatHappens(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		w, done := shortWorld(t)
-		defer done()
+		w := shortWorld(t)
 		w.revoking()
 		for _, site := range []string{"north", "south"} { // what is held is another matter
 			_, err := w.svc.PutProperty(w.ctx, admin, "acme", cloud.Property{ID: site, Guard: &cloud.Guard{Percent: 100, Openings: 1000}})

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -388,25 +387,10 @@ func TestHeldPreviewIsWhatHappens(t *testing.T) {
 	})
 }
 
-// shortWorld is a world that is gone once done was called.
-func shortWorld(t *rapid.T) (w *world, done func()) {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "cloud")
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
-	w = copyOf(t, t.Context(), dir)
-	return w, func() {
-		w.db.Close()
-		os.RemoveAll(dir)
-	}
-}
-
 // takeInOrder takes from people what takes says, in order, confirms what is held
 // and returns what everyone has then.
 func takeInOrder(t *rapid.T, takes []string, order []int) string {
-	w, done := shortWorld(t)
-	defer done()
+	w := shortWorld(t)
 	w.revoking()
 	group, _, ids := w.crowd(len(takes))
 	_, err := w.svc.PutProperty(w.ctx, admin, "acme", cloud.Property{ID: "north", Guard: &cloud.Guard{Percent: 0, Openings: rapid.IntRange(0, 9).Draw(t, "limit")}})

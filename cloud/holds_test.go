@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -416,13 +415,7 @@ func TestHeldPeopleMove(t *testing.T) {
 func TestPreviewIsWhatHappens(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		dir, err := os.MkdirTemp("", "cloud")
-		if err != nil {
-			t.Fatalf("%v", err)
-		}
-		defer os.RemoveAll(dir)
-		w := copyOf(t, t.Context(), dir)
-		defer w.db.Close()
+		w := shortWorld(t)
 		w.batch = rapid.SampledFrom([]int{3, 500}).Draw(t, "batch")
 		w.restart()
 		w.somePeople(t)

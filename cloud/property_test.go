@@ -47,13 +47,7 @@ func quiet(err error) bool {
 func TestLogFoldsToDesiredState(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		dir, err := os.MkdirTemp("", "cloud")
-		if err != nil {
-			t.Fatalf("%v", err)
-		}
-		defer os.RemoveAll(dir)
-		w := copyOf(t, t.Context(), dir)
-		defer w.db.Close()
+		w := shortWorld(t)
 		w.batch = 2 // so that much is a large change
 		w.restart()
 		w.rule("north", cloud.Rule{ID: "employees", Conditions: []cloud.Condition{{Group: "Employees"}}})
@@ -273,13 +267,7 @@ func TestOrderOfIndependentCalls(t *testing.T) {
 	t.Parallel()
 	var first string
 	rapid.Check(t, func(t *rapid.T) {
-		dir, err := os.MkdirTemp("", "cloud")
-		if err != nil {
-			t.Fatalf("%v", err)
-		}
-		defer os.RemoveAll(dir)
-		w := copyOf(t, t.Context(), dir)
-		defer w.db.Close()
+		w := shortWorld(t)
 		w.rule("north", cloud.Rule{Conditions: []cloud.Condition{{Group: "Employees"}}})
 		ids := map[string]string{}
 		for _, n := range []string{"ada", "bob", "carl"} {
@@ -315,13 +303,7 @@ func TestOrderOfIndependentCalls(t *testing.T) {
 func TestFirstMatchWins(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		dir, err := os.MkdirTemp("", "cloud")
-		if err != nil {
-			t.Fatalf("%v", err)
-		}
-		defer os.RemoveAll(dir)
-		w := copyOf(t, t.Context(), dir)
-		defer w.db.Close()
+		w := shortWorld(t)
 		type someone struct {
 			id, title string
 			in        map[string]bool
@@ -373,7 +355,7 @@ func TestFirstMatchWins(t *testing.T) {
 			rules, ids, enabled = append(rules, r), append(ids, r.ID), enabled || r.Enabled
 		}
 		ids = rapid.Permutation(ids).Draw(t, "order")
-		_, err = w.svc.OrderRules(w.ctx, admin, "acme", "north", ids)
+		_, err := w.svc.OrderRules(w.ctx, admin, "acme", "north", ids)
 		w.ok(err)
 		for _, p := range people {
 			want := ""

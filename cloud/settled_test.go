@@ -103,8 +103,7 @@ func TestSuspensionEndsHeldGroups(t *testing.T) {
 func TestDirectoryOpensByRulesAlone(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		w, done := shortWorld(t)
-		defer done()
+		w := shortWorld(t)
 		w.revoking()
 		w.holdsAll()
 		ids := []string{w.user("p0", "100").ID, w.user("p1", "101").ID}

@@ -2,7 +2,6 @@ package cloud_test
 
 import (
 	"errors"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -148,13 +147,7 @@ func (w *world) applied(site string) {
 func TestWhyAgreesWithTheDoor(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		dir, err := os.MkdirTemp("", "cloud")
-		if err != nil {
-			t.Fatalf("%v", err)
-		}
-		defer os.RemoveAll(dir)
-		w := copyOf(t, t.Context(), dir)
-		defer w.db.Close()
+		w := shortWorld(t)
 		w.somePeople(t)
 		rights := w.rightsAt("north")
 		people, err := w.svc.People(w.ctx, "acme", cloud.PeopleQuery{})

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"latchkey/access"
 	"latchkey/cloud"
 	"latchkey/cloud/store"
@@ -49,6 +51,19 @@ const admin = cloud.Actor("admin")
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := copyOf(t, t.Context(), t.TempDir())
+	t.Cleanup(func() { w.db.Close() })
+	return w
+}
+
+// shortWorld is newWorld, until the run of a property ends.
+func shortWorld(t *rapid.T) *world {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "cloud")
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	w := copyOf(t, t.Context(), dir)
 	t.Cleanup(func() { w.db.Close() })
 	return w
 }
