@@ -158,7 +158,7 @@ func dies(t *testing.T, at int, install, drops bool, lie osdptest.Lie) (died boo
 	b.start(device())
 	when := fmt.Sprintf("killed at step %d", at)
 	if install && flash == nil {
-		if err := b.within(time.Minute, func(ctx context.Context) error { return b.driver.Install(ctx, "front reader") }); err != nil {
+		if err := b.within(time.Minute, b.driver.Install); err != nil {
 			t.Fatalf("%s, before the reader had a key: %v", when, err)
 		}
 		time.Sleep(3 * time.Second)

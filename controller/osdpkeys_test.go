@@ -32,6 +32,14 @@ type secureBench struct {
 	events []controller.Event
 }
 
+func newSecureBench(t *testing.T) (*secureBench, *readerkeys.Store) {
+	store, err := readerkeys.Open(readerkeys.Options{Dir: t.TempDir(), Key: make([]byte, 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &secureBench{t: t, store: store}, store
+}
+
 // start runs a driver against pd, with the store that was there before.
 func (b *secureBench) start(pd *osdptest.PD) {
 	b.pd = pd
@@ -72,20 +80,17 @@ func (b *secureBench) alarms() (texts []string) {
 	return texts
 }
 
-func (b *secureBench) within(d time.Duration, f func(context.Context) error) error {
+// within gives change d to change the key of the reader.
+func (b *secureBench) within(d time.Duration, change func(_ context.Context, reader string) error) error {
 	ctx, cancel := context.WithTimeout(b.t.Context(), d)
 	defer cancel()
-	return f(ctx)
+	return change(ctx, "front reader")
 }
 
 // TestReaderKeys follows a reader from the box to the day it is exchanged.
 func TestReaderKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, err := readerkeys.Open(readerkeys.Options{Dir: t.TempDir(), Key: make([]byte, 32)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		b := &secureBench{t: t, store: store}
+		b, store := newSecureBench(t)
 		var held osdp.Key
 		device := func(serial uint32, key *osdp.Key) *osdptest.PD {
 			return osdptest.NewPD(osdptest.Config{Addr: 5, Outputs: 2, ID: osdp.PDID{Serial: serial}, SCBK: key, InstallMode: key == nil,
@@ -110,10 +115,10 @@ func TestReaderKeys(t *testing.T) {
 		if a := b.alarms(); len(a) != 1 {
 			t.Errorf("alarms %q, want one", a)
 		}
-		if err := b.within(time.Minute, func(ctx context.Context) error { return b.driver.Rotate(ctx, "front reader") }); !errors.Is(err, osdp.ErrNotSent) {
+		if err := b.within(time.Minute, b.driver.Rotate); !errors.Is(err, osdp.ErrNotSent) {
 			t.Errorf("a new key without a channel: %v", err)
 		}
-		if err := b.within(time.Minute, func(ctx context.Context) error { return b.driver.Install(ctx, "front reader") }); err != nil {
+		if err := b.within(time.Minute, b.driver.Install); err != nil {
 			t.Fatal(err)
 		}
 		secure("installed")
@@ -121,7 +126,7 @@ func TestReaderKeys(t *testing.T) {
 			t.Errorf("alarms %q, want one that a key went over the default key", a)
 		}
 		first := held
-		if err := b.within(time.Minute, func(ctx context.Context) error { return b.driver.Rotate(ctx, "front reader") }); err != nil || held == first {
+		if err := b.within(time.Minute, b.driver.Rotate); err != nil || held == first {
 			t.Fatalf("rotated: %v", err)
 		}
 		secure("rotated")
@@ -139,7 +144,7 @@ func TestReaderKeys(t *testing.T) {
 		if a := b.alarms(); len(a) != 1 || !slices.Contains(a, b.reader().Problem) {
 			t.Errorf("alarms %q, want %q", a, b.reader().Problem)
 		}
-		if err := b.within(5*time.Second, func(ctx context.Context) error { return b.driver.Import(ctx, "front reader", osdp.Key{1, 1, 7}) }); !errors.Is(err, context.DeadlineExceeded) {
+		if err := b.within(5*time.Second, func(ctx context.Context, reader string) error { return b.driver.Import(ctx, reader, osdp.Key{1, 1, 7}) }); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a key that it does not have: %v", err)
 		}
 		if current, pending, _ := store.Load("line", 5); current == nil || *current != held || pending != nil {
@@ -148,7 +153,7 @@ func TestReaderKeys(t *testing.T) {
 		if err := b.driver.Forget("front reader"); err != nil {
 			t.Fatal(err)
 		}
-		if err := b.within(5*time.Second, func(ctx context.Context) error { return b.driver.Import(ctx, "front reader", other) }); err != nil {
+		if err := b.within(5*time.Second, func(ctx context.Context, reader string) error { return b.driver.Import(ctx, reader, other) }); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(3 * time.Second)
@@ -178,22 +183,18 @@ func (s restless) Begin(line string, addr uint8, key osdp.Key) error {
 // and goes away, has the new one; nobody may forget that.
 func TestProofBeforeTheKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, err := readerkeys.Open(readerkeys.Options{Dir: t.TempDir(), Key: make([]byte, 32)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		b, store := newSecureBench(t)
 		held := osdp.Key{4, 4, 2}
 		if err := errors.Join(store.Begin("line", 5, held), store.Commit("line", 5)); err != nil {
 			t.Fatal(err)
 		}
-		b := &secureBench{t: t}
 		device := func() *osdptest.PD {
 			return osdptest.NewPD(osdptest.Config{Addr: 5, Outputs: 2, SCBK: &held, RequireSecure: true,
 				OnKey: func(k osdp.Key) error { held = k; b.pd.Mute(true); return nil }})
 		}
 		b.store = restless{store, func() { b.pd.Reboot() }}
 		b.start(device())
-		if err := b.within(time.Minute, func(ctx context.Context) error { return b.driver.Rotate(ctx, "front reader") }); !errors.Is(err, osdp.ErrOffline) {
+		if err := b.within(time.Minute, b.driver.Rotate); !errors.Is(err, osdp.ErrOffline) {
 			t.Errorf("a reader that went away: %v", err)
 		}
 		time.Sleep(time.Minute)
@@ -216,11 +217,7 @@ func TestProofBeforeTheKey(t *testing.T) {
 // the second gives.
 func TestInstallAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, err := readerkeys.Open(readerkeys.Options{Dir: t.TempDir(), Key: make([]byte, 32)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		b := &secureBench{t: t, store: store}
+		b, store := newSecureBench(t)
 		var held osdp.Key
 		deaf, channel := true, false
 		b.start(osdptest.NewPD(osdptest.Config{Addr: 5, Outputs: 2, InstallMode: true,
@@ -231,15 +228,14 @@ func TestInstallAgain(t *testing.T) {
 				}
 				channel = code == osdp.CodeRMACI
 			}}))
-		install := func(ctx context.Context) error { return b.driver.Install(ctx, "front reader") }
-		if err := b.within(time.Minute, install); !errors.Is(err, osdp.ErrInstall) || errors.Is(err, osdp.ErrNotSent) {
+		if err := b.within(time.Minute, b.driver.Install); !errors.Is(err, osdp.ErrInstall) || errors.Is(err, osdp.ErrNotSent) {
 			t.Errorf("to a deaf reader: %v", err)
 		}
 		_, pending, _ := store.Load("line", 5)
 		if pending == nil {
 			t.Fatal("the key that was sent is gone")
 		}
-		if err := b.within(time.Millisecond, install); !errors.Is(err, osdp.ErrNotSent) {
+		if err := b.within(time.Millisecond, b.driver.Install); !errors.Is(err, osdp.ErrNotSent) {
 			t.Errorf("without time: %v", err)
 		}
 		if _, again, _ := store.Load("line", 5); again == nil || *again != *pending {
@@ -247,7 +243,7 @@ func TestInstallAgain(t *testing.T) {
 		}
 		deaf = false
 		b.pd.Mute(false)
-		if err := b.within(time.Minute, install); err != nil {
+		if err := b.within(time.Minute, b.driver.Install); err != nil {
 			t.Fatal(err)
 		}
 		if current, again, _ := store.Load("line", 5); current == nil || *current != held || again != nil || held != *pending {
@@ -260,16 +256,10 @@ func TestInstallAgain(t *testing.T) {
 // TestOneChangeAtATime: a second operator is told at once.
 func TestOneChangeAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, err := readerkeys.Open(readerkeys.Options{Dir: t.TempDir(), Key: make([]byte, 32)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		b := &secureBench{t: t, store: store}
+		b, _ := newSecureBench(t)
 		b.start(osdptest.NewPD(osdptest.Config{Addr: 5, Outputs: 2}))
 		done := make(chan error)
-		go func() {
-			done <- b.within(time.Minute, func(ctx context.Context) error { return b.driver.Install(ctx, "front reader") })
-		}()
+		go func() { done <- b.within(time.Minute, b.driver.Install) }()
 		synctest.Wait()
 		if err := b.driver.Forget("front reader"); !errors.Is(err, controller.ErrKeyChange) {
 			t.Errorf("a second change: %v", err)

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"latchkey/controller"
-	"latchkey/internal/readerkeys"
 	"latchkey/osdp"
 	"latchkey/osdp/osdptest"
 )
@@ -96,16 +95,12 @@ func TestStatusFigures(t *testing.T) {
 // served is not, and neither may be clear.
 func TestStatusOfTheChannel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, err := readerkeys.Open(readerkeys.Options{Dir: t.TempDir(), Key: make([]byte, 32)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		b := &secureBench{t: t, store: store}
+		b, _ := newSecureBench(t)
 		b.start(osdptest.NewPD(osdptest.Config{Addr: 5, Outputs: 2, InstallMode: true}))
 		if r := b.reader(); r.Secure || r.Clear || r.Encryption != "no encrypted line now" {
 			t.Errorf("without a key: %+v", r)
 		}
-		if err := b.within(time.Minute, func(ctx context.Context) error { return b.driver.Install(ctx, "front reader") }); err != nil {
+		if err := b.within(time.Minute, b.driver.Install); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(3 * time.Second)
