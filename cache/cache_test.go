@@ -78,13 +78,7 @@ func TestOddPaths(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			e, err := OpenEvents(t.Context(), o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := e.Close(); err != nil {
-				t.Error(err)
-			}
+			openEvents(t, o)
 		})
 	}
 }
@@ -431,10 +425,7 @@ func TestDamage(t *testing.T) {
 			w := newWorld(epoch)
 			w.publish(nil, append(building(4), put(grantOf(3, 0)), put(lockdownOf(2)))...)
 			o := options(t)
-			db, err := Open(t.Context(), o)
-			if err != nil {
-				t.Fatal(err)
-			}
+			db := open(t, o)
 			fill(t, db, w, "s", 1)
 			if err := db.Block(t.Context(), epoch, 5, []access.Ref{cardOf(1, "").Ref()}); err != nil {
 				t.Fatal(err)
@@ -526,14 +517,7 @@ func TestForeignWriter(t *testing.T) {
 }
 
 func TestWrongKey(t *testing.T) {
-	w := newWorld(epoch)
-	w.publish(nil, building(4)...)
-	o := options(t)
-	db, err := Open(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fill(t, db, w, "s", 1)
+	db, _, o := stocked(t, 4)
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -562,18 +546,8 @@ func TestUnreadableFile(t *testing.T) {
 	} {
 		for _, name := range []string{"cache.db", "events.db"} {
 			t.Run(tt.name+" "+name, func(t *testing.T) {
-				w := newWorld(epoch)
-				w.publish(nil, building(10)...)
-				o := options(t)
-				db, err := Open(t.Context(), o)
-				if err != nil {
-					t.Fatal(err)
-				}
-				fill(t, db, w, "s", 1)
-				e, err := OpenEvents(t.Context(), o)
-				if err != nil {
-					t.Fatal(err)
-				}
+				db, _, o := stocked(t, 10)
+				e := openEvents(t, o)
 				first := e.Epoch()
 				if _, err := e.Append(t.Context(), access.Event{At: noon, Kind: access.EventAccess}); err != nil {
 					t.Fatal(err)
@@ -590,14 +564,7 @@ func TestUnreadableFile(t *testing.T) {
 					t.Fatal(err)
 				}
 				for range 2 { // the second start tells it still
-					db, err := Open(t.Context(), o)
-					if err != nil {
-						t.Fatal(err)
-					}
-					e, err := OpenEvents(t.Context(), o)
-					if err != nil {
-						t.Fatal(err)
-					}
+					db, e := open(t, o), openEvents(t, o)
 					problems := db.Stats().Problems
 					if name == "events.db" {
 						problems = e.Stats().Problems
@@ -663,14 +630,7 @@ func breakLeaf(t *testing.T, f *file, table string, done func() error) {
 
 func TestSalvage(t *testing.T) {
 	t.Parallel()
-	w := newWorld(epoch)
-	w.publish(nil, building(300)...)
-	o := options(t)
-	db, err := Open(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fill(t, db, w, "s", 1)
+	db, w, o := stocked(t, 300)
 	if err := errors.Join(db.SetValue(t.Context(), "name", []byte("kept")), db.Contact(t.Context(), noon),
 		db.Block(t.Context(), epoch, 9, []access.Ref{cardOf(4, "").Ref()})); err != nil {
 		t.Fatal(err)
@@ -695,14 +655,7 @@ func TestSalvage(t *testing.T) {
 }
 
 func TestCrashInReplace(t *testing.T) {
-	w := newWorld(epoch)
-	w.publish(nil, building(4)...)
-	o := options(t)
-	db, err := Open(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fill(t, db, w, "s", 1)
+	db, w, o := stocked(t, 4)
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -719,10 +672,7 @@ func TestCrashInReplace(t *testing.T) {
 
 func TestNewerFile(t *testing.T) {
 	o := options(t)
-	db, err := Open(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := open(t, o)
 	if _, err := db.file.write.Exec(fmt.Sprintf(`PRAGMA user_version = %d`, schema+1)); err != nil {
 		t.Fatal(err)
 	}
@@ -802,10 +752,7 @@ func TestTombstones(t *testing.T) {
 
 func TestValues(t *testing.T) {
 	o := options(t)
-	db, err := Open(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := open(t, o)
 	if !db.LastContact().IsZero() {
 		t.Error("a new cache had contact")
 	}
@@ -863,21 +810,12 @@ func TestFileHidesCards(t *testing.T) {
 	}
 }
 
-func TestCloseReports(t *testing.T) {
-	db, err := Open(t.Context(), options(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows, err := db.file.read.Query(`SELECT 1`) // holds the file open
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
+func TestClosed(t *testing.T) {
+	db := open(t, options(t))
 	if err := db.Close(); err != nil {
-		t.Logf("close with an open cursor: %v", err)
+		t.Fatal(err)
 	}
-	w := newWorld(epoch)
-	if _, err := db.Stage(t.Context(), w.snapshot("s", 0, 1)[0]); err == nil {
+	if _, err := db.Stage(t.Context(), newWorld(epoch).snapshot("s", 0, 1)[0]); err == nil {
 		t.Error("a closed cache took a snapshot")
 	}
 	if err := db.SetValue(t.Context(), "a", []byte("b")); err == nil {

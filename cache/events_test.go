@@ -48,10 +48,7 @@ func numbers(evs []access.Event) (ns []uint64) {
 
 func TestEvents(t *testing.T) {
 	o := options(t)
-	e, err := OpenEvents(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := openEvents(t, o)
 	epoch := e.Epoch()
 	if len(epoch) < 20 || e.Last() != 0 {
 		t.Errorf("new store: epoch %q, last %d", epoch, e.Last())
@@ -217,10 +214,7 @@ func TestRecent(t *testing.T) {
 // TestDamagedEvent: the cloud never waits for an event that the disk lost.
 func TestDamagedEvent(t *testing.T) {
 	o := options(t)
-	e, err := OpenEvents(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := openEvents(t, o)
 	for range 5 {
 		appendEvent(t, e, access.Event{At: noon, Kind: access.EventAccess})
 	}
@@ -274,10 +268,7 @@ func TestDiskThatFails(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			o := options(t)
 			synctest.Test(t, func(t *testing.T) {
-				e, err := OpenEvents(t.Context(), o)
-				if err != nil {
-					t.Fatal(err)
-				}
+				e := openEvents(t, o)
 				appendEvent(t, e, access.Event{At: noon, Kind: "before"})
 				mend := breakDisk(t, e)
 				for i := range tt.n {
@@ -328,9 +319,6 @@ func TestDiskThatFails(t *testing.T) {
 				}
 				if s := e.Stats(); s.Failing != "" || s.Waiting != 0 {
 					t.Errorf("after the disk came back: %+v", s)
-				}
-				if err := e.Close(); err != nil {
-					t.Error(err)
 				}
 			})
 		})
@@ -465,10 +453,7 @@ func TestDuplicateInOneGroup(t *testing.T) {
 func TestSalvageEvents(t *testing.T) {
 	t.Parallel()
 	o := options(t)
-	e, err := OpenEvents(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := openEvents(t, o)
 	for range 500 {
 		appendEvent(t, e, access.Event{At: noon, Kind: access.EventAccess, Text: "a text to make the row longer than it would otherwise be"})
 	}

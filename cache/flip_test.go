@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"latchkey/access"
@@ -24,10 +25,7 @@ func TestBitFlips(t *testing.T) {
 	w := newWorld(epoch)
 	w.publish(nil, append(building(60), put(lockdownOf(2)), put(personOf(5, access.StateInactive)))...)
 	o := options(t)
-	db, err := Open(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := open(t, o)
 	fill(t, db, w, "s", 1)
 	denied := []access.Ref{cardOf(1, "").Ref(), personOf(2, "").Ref(), memberOf(4, 0).Ref()}
 	if err := db.Block(t.Context(), epoch, 7, denied); err != nil {
@@ -53,11 +51,10 @@ func TestBitFlips(t *testing.T) {
 	count := map[string]int{}
 	for range flips {
 		at, bit := r.IntN(len(whole)), r.IntN(8)
-		one := o
-		one.Dir = filepath.Join(t.TempDir(), "d")
-		b := append([]byte(nil), whole...)
+		b := slices.Clone(whole)
 		b[at] ^= 1 << bit
-		if err := errors.Join(os.Mkdir(one.Dir, 0o700), os.WriteFile(filepath.Join(one.Dir, "cache.db"), b, 0o600)); err != nil {
+		one, err := optionsIn(filepath.Join(t.TempDir(), "d"), b)
+		if err != nil {
 			t.Fatal(err)
 		}
 		func() {
@@ -115,7 +112,7 @@ func TestBitFlips(t *testing.T) {
 // TestWALCut: what a power cut leaves of the last write is not half a change.
 func TestWALCut(t *testing.T) {
 	t.Parallel()
-	db, w, o := stocked(t, 6)
+	db, w, _ := stocked(t, 6)
 	sizes := []int64{}
 	for range 5 {
 		d := w.publish(nil, put(personOf(1, access.StateInactive)), put(personOf(2, access.StateInactive)), put(personOf(1, access.StateActive)))
@@ -134,16 +131,11 @@ func TestWALCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	for cut := sizes[0]; cut <= sizes[4]; cut += 4000 {
-		one := o
-		one.Dir = filepath.Join(t.TempDir(), "d")
-		if err := errors.Join(os.Mkdir(one.Dir, 0o700), os.WriteFile(filepath.Join(one.Dir, "cache.db"), main, 0o600),
-			os.WriteFile(filepath.Join(one.Dir, "cache.db-wal"), wal[:cut], 0o600)); err != nil {
+		one, err := optionsIn(filepath.Join(t.TempDir(), "d"), main)
+		if err := errors.Join(err, os.WriteFile(filepath.Join(one.Dir, "cache.db-wal"), wal[:cut], 0o600)); err != nil {
 			t.Fatal(err)
 		}
-		db, err := Open(t.Context(), one)
-		if err != nil {
-			t.Fatal(err)
-		}
+		db := open(t, one)
 		seq := uint64(1)
 		for _, size := range sizes {
 			if cut >= size {
@@ -152,9 +144,6 @@ func TestWALCut(t *testing.T) {
 		}
 		if got := db.Held(); got != w.heads[seq] {
 			t.Errorf("cut at %d: held %d, want %d", cut, got.Seq, seq)
-		}
-		if err := db.Close(); err != nil {
-			t.Error(err)
 		}
 	}
 }

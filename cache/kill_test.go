@@ -158,14 +158,7 @@ func TestKill(t *testing.T) {
 		if cmd.Wait(); stderr.Len() > 0 {
 			t.Fatalf("child: %s", stderr.String())
 		}
-		db, err := Open(t.Context(), o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		e, err := OpenEvents(t.Context(), o)
-		if err != nil {
-			t.Fatal(err)
-		}
+		db, e := open(t, o), openEvents(t, o)
 		head := db.Held()
 		w := killWorld(max(head.Seq, 1))
 		if head.Seq < applied || (head.Seq > 0 && head != w.heads[head.Seq]) || db.Damaged() != "" || len(db.Stats().Problems) > 0 {

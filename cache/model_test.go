@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 
@@ -26,9 +25,9 @@ func TestModel(t *testing.T) {
 	runs := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		runs++
-		o := Options{Dir: filepath.Join(base, fmt.Sprint(runs)), Key: testKey(), Now: func() time.Time { return noon }}
+		o, err := optionsIn(filepath.Join(base, fmt.Sprint(runs)), emptyCache())
 		defer os.RemoveAll(o.Dir)
-		if err := errors.Join(os.Mkdir(o.Dir, 0o700), os.WriteFile(filepath.Join(o.Dir, "cache.db"), emptyCache(), 0o600)); err != nil {
+		if err != nil {
 			rt.Fatal(err)
 		}
 		db, err := Open(t.Context(), o)

@@ -224,11 +224,17 @@ var emptyCache = sync.OnceValue(func() []byte {
 // options are those of a cache that is new.
 func options(t testing.TB) Options {
 	t.Helper()
-	o := Options{Dir: filepath.Join(t.TempDir(), "site"), Key: testKey(), Now: func() time.Time { return noon }}
-	if err := errors.Join(os.Mkdir(o.Dir, 0o700), os.WriteFile(filepath.Join(o.Dir, "cache.db"), emptyCache(), 0o600)); err != nil {
+	o, err := optionsIn(filepath.Join(t.TempDir(), "site"), emptyCache())
+	if err != nil {
 		t.Fatal(err)
 	}
 	return o
+}
+
+// optionsIn makes dir and gives the options of the cache in it, whose file holds db.
+func optionsIn(dir string, db []byte) (Options, error) {
+	return Options{Dir: dir, Key: testKey(), Now: func() time.Time { return noon }},
+		errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, "cache.db"), db, 0o600))
 }
 
 func open(t testing.TB, o Options) *DB {
