@@ -83,3 +83,39 @@ func TestNoStatementScans(t *testing.T) {
 		}
 	}
 }
+
+// indexes are the indexes that serve a look-up.
+type indexes struct{ sqlite, postgres string }
+
+// eachLookup calls check with the query of each attribute by which a directory
+// finds people and groups.
+func eachLookup(t *testing.T, check func(query string, index indexes)) {
+	t.Helper()
+	for _, tt := range []struct {
+		table, attr string
+		index       indexes
+	}{
+		{"person", "id", indexes{"sqlite_autoindex_person_1", "person_org"}},
+		{"person", "userName", indexes{"person_user_name", "person_user_name"}},
+		{"person", "externalId", indexes{"person_external", "person_external"}},
+		{"person", "displayName", indexes{"person_name", "person_name"}},
+		{"person", "cardNumber", indexes{"person_card", "person_card"}},
+		{"person", "manager", indexes{"person_manager", "person_manager"}},
+		{"person", "emails.value", indexes{"sqlite_autoindex_person_email_1", "person_email_value"}},
+		{"directory_group", "id", indexes{"sqlite_autoindex_directory_group_1", "directory_group_org"}},
+		{"directory_group", "displayName", indexes{"directory_group_name", "directory_group_name"}},
+		{"directory_group", "externalId", indexes{"directory_group_external", "directory_group_external"}},
+		{"directory_group", "members.value", indexes{"directory_member_member", "directory_member_member"}},
+	} {
+		terms := personTerms
+		if tt.table != "person" {
+			terms = groupTerms
+		}
+		f := cloud.Find{Org: "acme", Origin: cloud.OriginDirectory, Terms: []cloud.Term{{Attr: tt.attr, Value: "x"}}}
+		cond, _, err := where(f, terms, tt.table == "person")
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(`SELECT id FROM `+tt.table+` WHERE `+cond+` ORDER BY id LIMIT 10 OFFSET 0`, tt.index)
+	}
+}

@@ -144,33 +144,12 @@ func TestLookupsUseAnIndexPostgres(t *testing.T) {
 	if _, err := db.write.ExecContext(t.Context(), "ANALYZE"); err != nil {
 		t.Fatal(err)
 	}
-	for _, tt := range []struct{ table, attr, uses string }{
-		{"person", "id", "person_org"},
-		{"person", "userName", "person_user_name"},
-		{"person", "externalId", "person_external"},
-		{"person", "displayName", "person_name"},
-		{"person", "cardNumber", "person_card"},
-		{"person", "manager", "person_manager"},
-		{"person", "emails.value", "person_email_value"},
-		{"directory_group", "id", "directory_group_org"},
-		{"directory_group", "displayName", "directory_group_name"},
-		{"directory_group", "externalId", "directory_group_external"},
-		{"directory_group", "members.value", "directory_member_member"},
-	} {
-		terms := personTerms
-		if tt.table != "person" {
-			terms = groupTerms
+	eachLookup(t, func(query string, index indexes) {
+		steps := explainPostgres(t, &db.DB, query)
+		if !slices.ContainsFunc(steps, func(n node) bool { return n.Index == index.postgres }) || slices.ContainsFunc(steps, node.scans) {
+			t.Errorf("%s: %+v; want %s", query, steps, index.postgres)
 		}
-		f := cloud.Find{Org: "acme", Origin: cloud.OriginDirectory, Terms: []cloud.Term{{Attr: tt.attr, Value: "x"}}}
-		cond, _, err := where(f, terms, tt.table == "person")
-		if err != nil {
-			t.Fatal(err)
-		}
-		steps := explainPostgres(t, &db.DB, `SELECT id FROM `+tt.table+` WHERE `+cond+` ORDER BY id LIMIT 10 OFFSET 0`)
-		if !slices.ContainsFunc(steps, func(n node) bool { return n.Index == tt.uses }) || slices.ContainsFunc(steps, node.scans) {
-			t.Errorf("%s by %s: %+v; want %s", tt.table, tt.attr, steps, tt.uses)
-		}
-	}
+	})
 }
 
 // TestUpdateRunsAgain: an update that another one overtook is run again and
