@@ -24,7 +24,7 @@ func BenchmarkService(b *testing.B) {
 	w, ids := benchWorld(b)
 	b.Run("get", func(b *testing.B) {
 		for i := 0; b.Loop(); i++ {
-			_, err := w.svc.User(w.ctx, w.caller, ids[i%len(ids)])
+			_, err := w.svc.User(w.ctx, w.caller, ids[i%len(ids)], true)
 			w.ok(err)
 		}
 	})

@@ -132,7 +132,7 @@ func TestVanishedCardNumbersAreHeld(t *testing.T) {
 // user1 is the user of that id.
 func (w *world) user1(id string) cloud.User {
 	w.Helper()
-	u, err := w.svc.User(w.ctx, w.caller, id)
+	u, err := w.svc.User(w.ctx, w.caller, id, true)
 	w.ok(err)
 	return u
 }

@@ -116,6 +116,7 @@ type Query struct {
 	// for one that has no value there. nil orders by creation.
 	SortKey    func(Resource) (key string, ok bool)
 	Descending bool
+	NoGroups   bool // nobody asks for Groups of users; they may be there
 }
 
 // ETag is the entity tag of a version, W/"7".
@@ -260,11 +261,14 @@ func (p PersonRow) resource() (Resource, error) {
 	return User{ID: p.ID, Doc: p.Doc, Created: p.Created, Modified: p.Modified, Version: p.Version}.Resource()
 }
 
-// User returns one user, disabled ones too: ErrNotFound.
-func (s *Service) User(ctx context.Context, c Caller, id string) (User, error) {
+// User returns one user, disabled ones too, and the Groups if groups says so:
+// ErrNotFound.
+func (s *Service) User(ctx context.Context, c Caller, id string, groups bool) (User, error) {
 	var u User
+	f := find(c.Org, []Term{{"id", id}})
+	f.NoGroups = !groups
 	err := s.store.Ask(ctx, func(tx Tx) error {
-		users, err := tx.FindUsers(find(c.Org, []Term{{"id", id}}), 0, 1)
+		users, err := tx.FindUsers(f, 0, 1)
 		if err != nil {
 			return err
 		}
@@ -312,6 +316,7 @@ func (q Query) told(n int) bool {
 // Users returns a page of users and how many there are in all.
 func (s *Service) Users(ctx context.Context, c Caller, q Query) (users []User, total int, err error) {
 	f := find(c.Org, q.Terms)
+	f.NoGroups = q.NoGroups
 	plain := q.Match == nil && q.SortKey == nil
 	if start, n := q.window(); plain && len(q.Terms) > 0 { // there are few, and most often one question is enough
 		err = s.store.Ask(ctx, func(tx Tx) error {
@@ -331,7 +336,9 @@ func (s *Service) Users(ctx context.Context, c Caller, q Query) (users []User, t
 		rows, total, err = browse(q, f, tx.FindPeople, PersonRow.resource)
 		users = nil
 		for _, row := range rows {
-			u, err := tx.FindUsers(find(c.Org, []Term{{"id", row.ID}}), 0, 1)
+			one := find(c.Org, []Term{{"id", row.ID}})
+			one.NoGroups = q.NoGroups
+			u, err := tx.FindUsers(one, 0, 1)
 			if err != nil {
 				return err
 			}

@@ -138,7 +138,7 @@ func TestK7InvalidNumberIsRefused(t *testing.T) {
 		if detail := w.refused(err); !strings.Contains(detail, why) {
 			t.Errorf("%q: refused with %q, want something about %q", number, detail, why)
 		}
-		got, err := w.svc.User(w.ctx, w.caller, u.ID)
+		got, err := w.svc.User(w.ctx, w.caller, u.ID, true)
 		w.ok(err)
 		if attrs(t, got)["title"] != nil || got.Version != u.Version || w.seq("north") != seq {
 			t.Errorf("%q: the refused request changed something", number)
@@ -203,7 +203,7 @@ func TestK8DisableRestoreDelete(t *testing.T) {
 	w.ok(w.svc.DeleteUser(w.ctx, w.caller, u.ID, ""))
 	w.expect("north", u.ID, "")
 	w.expect("south", u.ID, "")
-	if _, err := w.svc.User(w.ctx, w.caller, u.ID); !errors.Is(err, cloud.ErrNotFound) {
+	if _, err := w.svc.User(w.ctx, w.caller, u.ID, true); !errors.Is(err, cloud.ErrNotFound) {
 		t.Errorf("deleted user: %v", err)
 	}
 	w.user("eve", "111") // the number is free again
@@ -677,7 +677,7 @@ func TestQueries(t *testing.T) {
 		}
 	}
 	want := []cloud.Member{{Value: g.ID, Display: "Ops"}}
-	if got, err := w.svc.User(w.ctx, w.caller, u.ID); err != nil || !slices.Equal(got.Groups, want) {
+	if got, err := w.svc.User(w.ctx, w.caller, u.ID, true); err != nil || !slices.Equal(got.Groups, want) {
 		t.Errorf("groups %v, %v, want %v", got.Groups, err, want)
 	}
 	for _, match := range []func(cloud.Resource) bool{nil, match} {

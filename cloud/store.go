@@ -278,6 +278,8 @@ type Find struct {
 	Origin string // empty is any; people only
 	Terms  []Term // values folded where the attribute ignores case
 	After  string // ids above this
+	// NoGroups says that nobody asks for Groups of FindUsers; they may be there.
+	NoGroups bool
 }
 
 // A ManualMember is a membership that an admin gave.

@@ -14,7 +14,8 @@ type Directory interface {
 	// cloud.ErrToken, cloud.ErrSCIMDisabled.
 	Authenticate(ctx context.Context, bearer string) (cloud.Caller, error)
 
-	User(ctx context.Context, c cloud.Caller, id string) (cloud.User, error)
+	// User is one user, with Groups if groups says so.
+	User(ctx context.Context, c cloud.Caller, id string, groups bool) (cloud.User, error)
 	Users(ctx context.Context, c cloud.Caller, q cloud.Query) (page []cloud.User, total int, err error)
 	CreateUser(ctx context.Context, c cloud.Caller, attrs map[string]any) (cloud.User, error)
 	// UpdateUser runs edit inside the transaction; an error from edit undoes

@@ -17,7 +17,8 @@ import (
 // fakeDirectory is a directory in memory: enough of the domain's promises for
 // the protocol to be tested without it.
 type fakeDirectory struct {
-	profile cloud.Profile
+	noGroups bool // nobody asked for them, when users were asked for last
+	profile  cloud.Profile
 
 	mu     sync.Mutex
 	n      int
@@ -101,9 +102,10 @@ func copyGroup(g *fakeGroup) cloud.Group {
 	return c
 }
 
-func (d *fakeDirectory) User(_ context.Context, _ cloud.Caller, id string) (cloud.User, error) {
+func (d *fakeDirectory) User(_ context.Context, _ cloud.Caller, id string, groups bool) (cloud.User, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.noGroups = !groups
 	i, err := d.user(id)
 	if err != nil {
 		return cloud.User{}, err
@@ -138,6 +140,7 @@ func meets(attrs map[string]any, id string, t cloud.Term) bool {
 func (d *fakeDirectory) Users(_ context.Context, _ cloud.Caller, q cloud.Query) ([]cloud.User, int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.noGroups = q.NoGroups
 	var rows []*fakeUser
 	for _, u := range d.users {
 		if !slices.ContainsFunc(q.Terms, func(t cloud.Term) bool { return !meets(u.attrs, u.ID, t) }) && (q.Match == nil || q.Match(u.resource())) {

@@ -456,3 +456,20 @@ func BenchmarkHandler(b *testing.B) {
 		})
 	}
 }
+
+// TestGroupsAreReadForWhoAsks: a user may be in thousands of groups, and a page
+// of users reads those of each.
+func TestGroupsAreReadForWhoAsks(t *testing.T) {
+	c := newClient(t, "")
+	id := c.id("/scim/v2/Users", `{"userName":"jane@example.com"}`)
+	for _, path := range []string{"/scim/v2/Users", "/scim/v2/Users/" + id, "/scim/v2/"} {
+		for params, asked := range map[string]bool{
+			"": true, "?attributes=userName": false, "?attributes=groups.value": true, "?attributes=userName,groups": true,
+			"?excludedAttributes=groups": false, "?excludedAttributes=GROUPS": false, "?excludedAttributes=groups.display": true, "?excludedAttributes=title": true,
+		} {
+			if c.want(200, "GET", path+params, ""); c.dir.noGroups == asked {
+				t.Errorf("%s%s: groups are asked for: %v", path, params, !c.dir.noGroups)
+			}
+		}
+	}
+}

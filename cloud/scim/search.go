@@ -81,6 +81,7 @@ func (c *call) hits(rt *resourceType, q cloud.Query) (page []hit, total int, err
 		}
 		return page, total, err
 	}
+	q.NoGroups = !c.projection(rt).wants("groups")
 	users, total, err := c.h.dir.Users(c.ctx, c.caller, q)
 	for _, u := range users {
 		page = append(page, hit{u.Resource, func(p projection) (any, error) {

@@ -20,7 +20,7 @@ func (c *call) users(seg []string) error {
 	id := seg[0]
 	switch c.r.Method {
 	case http.MethodGet, http.MethodHead:
-		u, err := c.h.dir.User(c.ctx, c.caller, id)
+		u, err := c.h.dir.User(c.ctx, c.caller, id, c.projection(c.h.user).wants("groups"))
 		if err != nil || c.notModified(u.Version) {
 			return err
 		}
@@ -45,7 +45,7 @@ func (c *call) users(seg []string) error {
 
 func (c *call) userVersion(id string) func() (int64, error) {
 	return func() (int64, error) {
-		u, err := c.h.dir.User(c.ctx, c.caller, id)
+		u, err := c.h.dir.User(c.ctx, c.caller, id, false)
 		return u.Version, err
 	}
 }

@@ -287,6 +287,11 @@ func TestGroups(t *testing.T) {
 		users := func(tx cloud.Tx) ([]cloud.User, error) { return tx.FindUsers(cloud.Find{Org: "acme"}, 0, 1) }
 		user := cloud.User{ID: "p", Doc: []byte("{}"), Groups: []cloud.Member{{Value: "g", Display: g.DisplayName}, {Value: "h", Display: "group h"}}, Created: at, Modified: at.Add(1e9), Version: 3}
 		is(c, "user", []cloud.User{user}, users)
+		bare := user
+		bare.Groups = nil
+		is(c, "user without groups", []cloud.User{bare}, func(tx cloud.Tx) ([]cloud.User, error) {
+			return tx.FindUsers(cloud.Find{Org: "acme", NoGroups: true}, 0, 1)
+		})
 		is(c, "groups elsewhere", nil, func(tx cloud.Tx) ([]cloud.Member, error) { return tx.GroupsOf("other", "p") })
 		is(c, "ids", map[string][]string{"p": {"g", "h"}, "nobody yet": {"g"}}, func(tx cloud.Tx) (map[string][]string, error) {
 			return tx.GroupIDsOf("acme", []string{"p", "nobody yet", "x"})

@@ -53,10 +53,12 @@ func (t *tx) FindPeople(f cloud.Find, start, count int) ([]cloud.PersonRow, erro
 	return found(t, scanPerson, personSelect, "person", f, personTerms, start, count)
 }
 
+const userPlain = `id, doc, created, modified, version`
+
 // userColumns are what SCIM sees of a person. SQLite makes a table for each list
 // of groups that it puts in order, so where there are none it is not asked to.
 func userColumns(groups string) string {
-	return `id, doc, created, modified, version,
+	return userPlain + `,
 		CASE WHEN EXISTS (SELECT 1 FROM directory_member WHERE member = person.id) THEN (` + groups + `) ELSE '[]' END`
 }
 
@@ -73,6 +75,7 @@ func (t *tx) named(f cloud.Find, n name, count int) ([]cloud.User, error) {
 	if ok {
 		return []cloud.User{u}, t.once()
 	}
+	f.NoGroups = false // whoever is remembered is remembered whole
 	found, err := t.findUsers(f, 0, count)
 	// Where the page has room left, or a name is never two people's, one is all.
 	if err == nil && len(found) == 1 && (count != 1 || n.attr != "externalId") {
@@ -82,7 +85,11 @@ func (t *tx) named(f cloud.Find, n name, count int) ([]cloud.User, error) {
 }
 
 func (t *tx) findUsers(f cloud.Find, start, count int) ([]cloud.User, error) {
-	return found(t, scanUser, userColumns(t.engine.groups), "person", f, personTerms, start, count)
+	columns := userColumns(t.engine.groups)
+	if f.NoGroups {
+		columns = userPlain + `, '[]'`
+	}
+	return found(t, scanUser, columns, "person", f, personTerms, start, count)
 }
 
 func scanUser(s scanner) (u cloud.User, err error) {
