@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"latchkey/osdp"
-	"latchkey/osdp/osdptest"
 	"latchkey/wiegand"
 )
 
@@ -28,8 +27,7 @@ func TestSniffer(t *testing.T) {
 	hostile(t, func(w world) {
 		t := w.t
 		c := secured(5)
-		pd := osdptest.NewPD(c)
-		s := newSite(w, &mitm{}, []osdp.PDConfig{panelOf(c)}, pd)
+		s, pd := oneReader(w, &mitm{}, c)
 		s.want(osdp.Online)
 		secrets := [][]byte{c.SCBK[:]}
 		rng := rand.New(rand.NewPCG(1, 1))
@@ -108,7 +106,6 @@ func TestDowngrade(t *testing.T) {
 		t := w.t
 		for n := range w.times(100) {
 			refuse := n%2 == 1
-			c := secured(5)
 			m := &mitm{}
 			m.does(func(s sniffed) [][]byte {
 				if refuse && s.toPD && s.Code == osdp.CodeCHLNG {
@@ -118,7 +115,7 @@ func TestDowngrade(t *testing.T) {
 				return [][]byte{strike(s)}
 			})
 			began := time.Now()
-			s := newSite(w, m, []osdp.PDConfig{panelOf(c)}, osdptest.NewPD(c))
+			s, _ := oneReader(w, m, secured(5))
 			if refuse {
 				if e := s.want(osdp.Untrusted, osdp.Online); e.Trouble != osdp.NoChannel {
 					t.Errorf("try %d: trouble %v", n, e.Trouble)
@@ -307,8 +304,7 @@ func TestWeakKeysGoNowhere(t *testing.T) {
 func TestBrokenReader(t *testing.T) {
 	hostile(t, func(w world) {
 		t := w.t
-		c := secured(5)
-		s := newSite(w, &mitm{keep: 5000}, []osdp.PDConfig{panelOf(c)}, osdptest.NewPD(c))
+		s, _ := oneReader(w, &mitm{keep: 5000}, secured(5))
 		s.want(osdp.Online)
 		l := newLock(t, osdp.Key{})
 		l.id = osdp.PDID{Serial: 1005} // it even calls itself the same

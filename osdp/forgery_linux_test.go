@@ -18,15 +18,12 @@ import (
 func TestForger(t *testing.T) {
 	hostile(t, func(w world) {
 		t := w.t
-		c := secured(5)
-		pd := osdptest.NewPD(c)
-		m := &mitm{keep: 100}
-		s := newSite(w, m, []osdp.PDConfig{panelOf(c)}, pd)
+		s, _ := oneReader(w, &mitm{keep: 100}, secured(5))
 		s.want(osdp.Online)
 		rng := rand.New(rand.NewPCG(3, 3))
-		m.does(func(f sniffed) [][]byte {
+		s.does(func(f sniffed) [][]byte {
 			if f.toPD && f.SCBType >= osdp.SCS15 {
-				m.say(false, wireOf(guess(f.Frame, rng)))
+				s.say(false, wireOf(guess(f.Frame, rng)))
 			}
 			return [][]byte{f.wire}
 		})
@@ -135,13 +132,10 @@ func TestNullCipher(t *testing.T) {
 	})
 	hostile(t, func(w world) { // the block is changed on its way
 		t := w.t
-		c := secured(5)
-		pd := osdptest.NewPD(c)
-		m := &mitm{keep: 100}
-		s := newSite(w, m, []osdp.PDConfig{panelOf(c)}, pd)
+		s, pd := oneReader(w, &mitm{keep: 100}, secured(5))
 		s.want(osdp.Online)
 		changed := 0
-		m.does(func(f sniffed) [][]byte {
+		s.does(func(f sniffed) [][]byte {
 			if f.SCBType == osdp.SCS18 {
 				changed++
 				g := f.Frame
@@ -155,8 +149,8 @@ func TestNullCipher(t *testing.T) {
 			pd.Present(0, card)
 			s.never(2*time.Second, osdp.Card)
 		}
-		m.mu.Lock()
-		defer m.mu.Unlock()
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		if changed == 0 {
 			t.Error("nothing was changed")
 		}
@@ -168,19 +162,16 @@ func TestNullCipher(t *testing.T) {
 func TestInterleaved(t *testing.T) {
 	hostile(t, func(w world) {
 		t := w.t
-		c := secured(5)
-		pd := osdptest.NewPD(c)
-		m := &mitm{keep: 100}
-		s := newSite(w, m, []osdp.PDConfig{panelOf(c)}, pd)
+		s, pd := oneReader(w, &mitm{keep: 100}, secured(5))
 		s.want(osdp.ReaderStatus)
 		lies := []osdp.Reply{
 			osdp.RAW{Bits: 26, Data: []byte{9, 9, 9, 0x40}}, osdp.KEYPAD{Keys: []byte("1234")}, osdp.FMT{Chars: []byte("99")},
 			osdp.ACK{}, osdp.LSTATR{Tamper: 1}, osdp.ISTATR{1, 1}, osdp.OSTATR{1}, osdp.RSTATR{2}, osdp.PDID{}, osdp.COM{Addr: 9}, osdp.XRD{},
 		}
 		began, n := time.Now(), 0
-		m.does(func(f sniffed) [][]byte {
+		s.does(func(f sniffed) [][]byte {
 			if f.toPD && f.SCBType >= osdp.SCS15 {
-				m.say(false, wireOf(forged(f.Frame, lies[n%len(lies)])))
+				s.say(false, wireOf(forged(f.Frame, lies[n%len(lies)])))
 				n++
 			}
 			return [][]byte{f.wire}

@@ -255,9 +255,7 @@ func TestClearReaderIsNoSecureOne(t *testing.T) {
 	hostile(t, func(w world) {
 		c := config(5)
 		c.Caps = osdp.PDCAP{{Function: osdp.CapCheck, Compliance: 1}, {Function: osdp.CapSecurity, Compliance: 1, Number: 1}}
-		pd := osdptest.NewPD(c)
-		m := &mitm{}
-		s := newSite(w, m, []osdp.PDConfig{panelOf(c)}, pd)
+		s, pd := oneReader(w, &mitm{}, c)
 		s.want(osdp.ReaderStatus)
 		pd.Present(0, card)
 		s.want(osdp.Card)
@@ -266,9 +264,9 @@ func TestClearReaderIsNoSecureOne(t *testing.T) {
 		}
 		tape := s.sniffed()
 		tapped := slices.IndexFunc(tape, func(f sniffed) bool { return f.Code == osdp.CodeRAW })
-		m.does(func(f sniffed) [][]byte { // the reason for the label: his card works
+		s.does(func(f sniffed) [][]byte { // the reason for the label: his card works
 			if f.toPD && f.Code == osdp.CodePOLL && f.Seq == tape[tapped].Seq {
-				m.say(false, tape[tapped].wire)
+				s.say(false, tape[tapped].wire)
 				return nil
 			}
 			return [][]byte{f.wire}

@@ -276,6 +276,12 @@ func newSite(w world, m *mitm, list []osdp.PDConfig, pds ...*osdptest.PD) *site 
 	return s
 }
 
+// oneReader is newSite with one PD, which the panel knows as it is.
+func oneReader(w world, m *mitm, c osdptest.Config) (*site, *osdptest.PD) {
+	pd := osdptest.NewPD(c)
+	return newSite(w, m, []osdp.PDConfig{panelOf(c)}, pd), pd
+}
+
 // wait waits for an event of one of kinds.
 func (s *site) wait(most time.Duration, kinds ...osdp.Kind) (osdp.Event, bool) {
 	over := time.NewTimer(most)

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"latchkey/osdp"
-	"latchkey/osdp/osdptest"
 )
 
 // TestReplayedAnswers (O11): answers from earlier in the session, cards among
@@ -25,9 +24,7 @@ func TestReplayedAnswers(t *testing.T) {
 				opened.Done() // a second time panics
 			}
 		}
-		pd := osdptest.NewPD(c)
-		m := &mitm{}
-		s := newSite(w, m, []osdp.PDConfig{panelOf(c)}, pd)
+		s, pd := oneReader(w, &mitm{}, c)
 		s.want(osdp.ReaderStatus)
 		pd.Present(0, card)
 		s.want(osdp.Card)
@@ -40,14 +37,14 @@ func TestReplayedAnswers(t *testing.T) {
 		replies = slices.DeleteFunc(replies, func(f sniffed) bool { return f.toPD })
 		commands := slices.DeleteFunc(tape, func(f sniffed) bool { return !f.toPD || f.SCBType < osdp.SCS15 })
 		n, played := 0, 0
-		m.does(func(f sniffed) [][]byte {
+		s.does(func(f sniffed) [][]byte {
 			if !f.toPD {
 				return [][]byte{f.wire}
 			}
 			n++
 			for _, r := range replies { // those that could be answers
 				if r.Seq == f.Seq && played%7 == n%7 {
-					m.say(false, r.wire)
+					s.say(false, r.wire)
 				}
 				played++
 			}

@@ -202,9 +202,7 @@ func TestSpoiltReplies(t *testing.T) {
 		{osdptest.Refuse, func(t *testing.T, got, _ []byte) bool { return good(t, got).Code == osdp.CodeNAK }},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			pd := osdptest.NewPD(osdptest.Config{Addr: 3})
-			p := serve(t, pd)
-			p.send(command(t, 3, 0, osdp.ID{}))
+			pd, p := begun(t, osdptest.Config{Addr: 3})
 			truth := encode(t, osdp.Frame{Addr: 3, Reply: true, Seq: 1, Code: osdp.CodeACK})
 			pd.Lie(tt.lie, 1)
 			if got := p.send(command(t, 3, 1, osdp.POLL{})); !tt.sees(t, got, truth) {

@@ -36,6 +36,14 @@ func serve(t *testing.T, pds ...*osdptest.PD) *panel {
 	return &panel{t, near, 400 * time.Millisecond}
 }
 
+// begun serves a PD at address 3 that the panel has spoken to.
+func begun(t *testing.T, c osdptest.Config) (*osdptest.PD, *panel) {
+	pd := osdptest.NewPD(c)
+	p := serve(t, pd)
+	p.send(command(t, 3, 0, osdp.ID{}))
+	return pd, p
+}
+
 // send puts bytes on the line and returns what comes back, until nothing
 // does for the wait.
 func (p *panel) send(b []byte) []byte {
@@ -161,9 +169,7 @@ func equal(a, b osdp.Reply) bool {
 // TestRepeatIsCached: a repeated POLL gets the same card, not the next one.
 func TestRepeatIsCached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		pd := osdptest.NewPD(osdptest.Config{Addr: 3})
-		p := serve(t, pd)
-		p.send(command(t, 3, 0, osdp.ID{}))
+		pd, p := begun(t, osdptest.Config{Addr: 3})
 		pd.Present(0, bits(t))
 		first := p.send(command(t, 3, 1, osdp.POLL{}))
 		if _, r := reply(t, first); r.Code() != osdp.CodeRAW {
@@ -182,9 +188,7 @@ func TestRepeatIsCached(t *testing.T) {
 // of long ago.
 func TestLateRepeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		pd := osdptest.NewPD(osdptest.Config{Addr: 3})
-		p := serve(t, pd)
-		p.send(command(t, 3, 0, osdp.ID{}))
+		pd, p := begun(t, osdptest.Config{Addr: 3})
 		pd.Present(0, bits(t))
 		poll := command(t, 3, 1, osdp.POLL{})
 		p.send(poll)
@@ -203,9 +207,7 @@ func TestStaleCards(t *testing.T) {
 		want byte
 	}{{"fresh", 4 * time.Second, osdp.CodeRAW}, {"stale", 6 * time.Second, osdp.CodeACK}} {
 		synctest.Test(t, func(t *testing.T) {
-			pd := osdptest.NewPD(osdptest.Config{Addr: 3})
-			p := serve(t, pd)
-			p.send(command(t, 3, 0, osdp.ID{}))
+			pd, p := begun(t, osdptest.Config{Addr: 3})
 			pd.Present(0, bits(t))
 			time.Sleep(tt.wait)
 			if _, r := reply(t, p.send(command(t, 3, 1, osdp.POLL{}))); r.Code() != tt.want {
@@ -214,9 +216,7 @@ func TestStaleCards(t *testing.T) {
 		})
 	}
 	synctest.Test(t, func(t *testing.T) { // read while the panel was gone
-		pd := osdptest.NewPD(osdptest.Config{Addr: 3, Inputs: 1})
-		p := serve(t, pd)
-		p.send(command(t, 3, 0, osdp.ID{}))
+		pd, p := begun(t, osdptest.Config{Addr: 3, Inputs: 1})
 		time.Sleep(9 * time.Second)
 		pd.Key("1")
 		pd.SetInput(0, true)
@@ -229,9 +229,7 @@ func TestStaleCards(t *testing.T) {
 // TestWithdrawnCard is not told; one at another head is.
 func TestWithdrawnCard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		pd := osdptest.NewPD(osdptest.Config{Addr: 3, Readers: 2})
-		p := serve(t, pd)
-		p.send(command(t, 3, 0, osdp.ID{}))
+		pd, p := begun(t, osdptest.Config{Addr: 3, Readers: 2})
 		pd.Present(0, bits(t))
 		pd.Present(1, bits(t))
 		pd.Withdraw(0)
@@ -247,9 +245,7 @@ func TestWithdrawnCard(t *testing.T) {
 // TestOutputActions runs each action over each state before it.
 func TestOutputActions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		pd := osdptest.NewPD(osdptest.Config{Addr: 3, Outputs: 1})
-		p := serve(t, pd)
-		p.send(command(t, 3, 0, osdp.ID{}))
+		pd, p := begun(t, osdptest.Config{Addr: 3, Outputs: 1})
 		seq := uint8(0)
 		out := func(a osdp.OutputAction, d time.Duration) {
 			seq = seq%3 + 1

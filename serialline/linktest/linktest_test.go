@@ -112,6 +112,16 @@ func hello(t *testing.T, cl *serialline.Client) serialline.Hello {
 	return h
 }
 
+// greeted is a new controller on a line, and the host that has said hello to it.
+// It must run in a bubble.
+func greeted(t *testing.T) (*Controller, *serialline.Client) {
+	t.Helper()
+	c := open(t, newFlash())
+	cl := serve(t, c)
+	hello(t, cl)
+	return c, cl
+}
+
 func wantReason(t *testing.T, c *Controller, door int, b wiegand.Bits, want access.Reason) {
 	t.Helper()
 	if d := c.Present(door, b); d.Reason != want || d.Granted != (want == access.Granted) {
@@ -175,10 +185,8 @@ func TestLoadDecideRevokeUpsert(t *testing.T) {
 func TestFastLaneBeatsTransaction(t *testing.T) {
 	for _, isFull := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			c := open(t, newFlash())
-			cl := serve(t, c)
+			c, cl := greeted(t)
 			ctx := t.Context()
-			hello(t, cl)
 			old := recs(0, 3)
 			must(t, load(ctx, cl, full(1), rootOf(old...), old))
 			must(t, cl.Revoke(ctx, rec(0).Key)) // before BEGIN: the PUT below clears it
@@ -313,10 +321,8 @@ func TestLies(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := open(t, newFlash())
-				cl := serve(t, c)
+				c, cl := greeted(t)
 				ctx := t.Context()
-				hello(t, cl)
 				must(t, load(ctx, cl, full(1), rootOf(recs(0, 3)...), recs(0, 3)))
 				before := c.Counts().LastSeq
 				c.Lie(tt.lies)
@@ -340,9 +346,7 @@ func TestLies(t *testing.T) {
 
 func TestSilentControllerIsOffline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := open(t, newFlash())
-		cl := serve(t, c)
-		hello(t, cl)
+		c, cl := greeted(t)
 		c.Mute(true)
 		start := time.Now()
 		if _, err := cl.Poll(t.Context()); !errors.Is(err, serialline.ErrOffline) {
@@ -413,10 +417,8 @@ func TestTwoControllersWithOneAddress(t *testing.T) {
 
 func TestClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := open(t, newFlash())
-		cl := serve(t, c)
+		c, cl := greeted(t)
 		ctx := t.Context()
-		hello(t, cl)
 		loc, err := time.LoadLocation("Europe/Berlin")
 		must(t, err)
 		zone, err := serialline.ZoneOf(loc, 2026)
@@ -539,10 +541,8 @@ func TestEvents(t *testing.T) {
 
 func TestDoors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := open(t, newFlash())
-		cl := serve(t, c)
+		c, cl := greeted(t)
 		ctx := t.Context()
-		hello(t, cl)
 		must(t, load(ctx, cl, full(1), rootOf(rec(1)), recs(1, 2)))
 		must(t, cl.Door(ctx, 0, serialline.ModeLockdown, 0))
 		wantReason(t, c, 0, card(1), access.Lockdown)
@@ -605,10 +605,8 @@ func TestDoors(t *testing.T) {
 // back.
 func TestForeignChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := open(t, newFlash())
-		cl := serve(t, c)
+		c, cl := greeted(t)
 		ctx := t.Context()
-		hello(t, cl)
 		must(t, load(ctx, cl, full(1), rootOf(recs(0, 3)...), recs(0, 3)))
 		must(t, c.Meddle(serialline.TableCredentials, []serialline.Key{rec(1).Key}, recs(7, 8)))
 		p, err := cl.Poll(ctx)
@@ -621,9 +619,7 @@ func TestForeignChange(t *testing.T) {
 
 func TestTransactionIsDroppedAfterADay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := open(t, newFlash())
-		cl := serve(t, c)
-		hello(t, cl)
+		_, cl := greeted(t)
 		_, err := cl.Begin(t.Context(), full(1))
 		must(t, err)
 		time.Sleep(txnLife)
