@@ -11,26 +11,27 @@ import (
 )
 
 // A cli is the whole command line. Below a noun, list, show and drop are the
-// same three commands for all nouns: see collection.
+// same three commands for all nouns: see collection. What a plain command calls
+// is in its tag: a method and the parts of a path.
 type cli struct {
 	Serve          serveCmd          `cmd:"" help:"Serve SCIM and the admin API, and publish to the sites."`
 	Broker         brokerCmd         `cmd:"" help:"Run the broker of the default set-up by itself."`
 	BrokerPassword brokerPasswordCmd `cmd:"" help:"Print the password of a site at our broker."`
-	Key            keyCmd            `cmd:"" help:"Print the key that site agents pin."`
+	Key            plain[remote]     `cmd:"" call:"GET cloud-key" help:"Print the key that site agents pin."`
 	Version        versionCmd        `cmd:"" help:"Print the version."`
 	Why            whyCmd            `cmd:"" help:"Say why a person may open a door, or why not."`
 	Mapping        mappingCmd        `cmd:"" help:"Print what each attribute of the directory becomes, down to the doors."`
 
 	Org struct {
-		List   orgListCmd   `cmd:"" help:"List the organisations."`
-		Create orgCreateCmd `cmd:"" help:"Make an organisation."`
-		Show   orgShowCmd   `cmd:"" help:"Show an organisation's settings."`
-		Set    orgSetCmd    `cmd:"" help:"Change an organisation's settings."`
-		Groups orgGroupsCmd `cmd:"" help:"List the groups that the directory sent."`
-		Audit  orgAuditCmd  `cmd:"" help:"List what was done, newest first."`
+		List   plain[remote] `cmd:"" call:"GET orgs" help:"List the organisations."`
+		Create orgCreateCmd  `cmd:"" help:"Make an organisation."`
+		Show   plain[inOrg]  `cmd:"" call:"GET" help:"Show an organisation's settings."`
+		Set    orgSetCmd     `cmd:"" help:"Change an organisation's settings."`
+		Groups plain[inOrg]  `cmd:"" call:"GET directory-groups" help:"List the groups that the directory sent."`
+		Audit  orgAuditCmd   `cmd:"" help:"List what was done, newest first."`
 
-		Sync     orgSyncCmd     `cmd:"" help:"Say how the directory gets on: last cycle, errors by kind, and what to do."`
-		Unmapped orgUnmappedCmd `cmd:"" help:"List the attributes that the directory sends and nobody declared."`
+		Sync     plain[inOrg] `cmd:"" call:"GET sync" help:"Say how the directory gets on: last cycle, errors by kind, and what to do."`
+		Unmapped plain[inOrg] `cmd:"" call:"GET unmapped" help:"List the attributes that the directory sends and nobody declared."`
 	} `cmd:"" help:"Organisations."`
 	Token struct {
 		List   list[inOrg]    `cmd:"" help:"List the tokens, without the secrets."`
@@ -40,22 +41,22 @@ type cli struct {
 	} `cmd:"" help:"SCIM tokens: what Entra ID or Okta is given."`
 	Okta struct {
 		Set     oktaSetCmd     `cmd:"" help:"Read Okta by a token, or change how. What the first read would do is shown, and waits for confirm."`
-		Status  oktaStatusCmd  `cmd:"" help:"Say how the reading goes, and what to do."`
+		Status  plain[inOrg]   `cmd:"" call:"GET okta" help:"Say how the reading goes, and what to do."`
 		Confirm oktaConfirmCmd `cmd:"" help:"Let what is held go on."`
-		Sync    oktaSyncCmd    `cmd:"" help:"Read everything now."`
+		Sync    plain[inOrg]   `cmd:"" call:"POST okta sync" help:"Read everything now."`
 		Off     oktaOffCmd     `cmd:"" help:"Stop reading, and forget the token. People stay as they are."`
 	} `cmd:"" help:"Okta by token: users, groups and suspensions, besides SCIM."`
 	Administrator struct {
-		List    list[inOrg]          `cmd:"" help:"List those who are named. Admins by a rule are not among them."`
-		Set     administratorSetCmd  `cmd:"" aliases:"put" help:"Name an administrator, or give one another role, which ends their sessions."`
-		Drop    drop[inOrg]          `cmd:"" aliases:"delete" help:"Take an administrator's name off, and end their sessions."`
-		SignOut administratorSignOut `cmd:"" help:"Sign everybody out of the pages, and make sign-in codes worth nothing."`
+		List    list[inOrg]         `cmd:"" help:"List those who are named. Admins by a rule are not among them."`
+		Set     administratorSetCmd `cmd:"" aliases:"put" help:"Name an administrator, or give one another role, which ends their sessions."`
+		Drop    drop[inOrg]         `cmd:"" aliases:"delete" help:"Take an administrator's name off, and end their sessions."`
+		SignOut plain[inOrg]        `cmd:"" call:"DELETE sessions" help:"Sign everybody out of the pages, and make sign-in codes worth nothing."`
 	} `cmd:"" help:"Who may be at the admin pages, by name."`
-	SignInCode signInCodeCmd `cmd:"" help:"Make a code that lets its bearer into the admin pages as an owner, once. It is shown this once."`
+	SignInCode plain[inOrg] `cmd:"" call:"POST sign-in-codes" help:"Make a code that lets its bearer into the admin pages as an owner, once. It is shown this once."`
 	OIDC       struct {
-		Set    oidcSetCmd    `cmd:"" help:"Let an organisation's own accounts sign in, or change how."`
-		Status oidcStatusCmd `cmd:"" help:"Say how they sign in, what the provider wants to know, and whether it answers."`
-		Off    oidcOffCmd    `cmd:"" help:"Let them not sign in any more, and end their sessions."`
+		Set    oidcSetCmd   `cmd:"" help:"Let an organisation's own accounts sign in, or change how."`
+		Status plain[inOrg] `cmd:"" call:"GET oidc" help:"Say how they sign in, what the provider wants to know, and whether it answers."`
+		Off    plain[inOrg] `cmd:"" call:"DELETE oidc" help:"Let them not sign in any more, and end their sessions."`
 	} `cmd:"" name:"oidc" help:"Sign-in to the admin pages with an organisation's own accounts, of Entra ID, Okta or another provider of OpenID Connect."`
 	Badge struct {
 		List list[inOrg] `cmd:"" help:"List the badge types."`
@@ -71,7 +72,7 @@ type cli struct {
 		List   list[inOrg]       `cmd:"" help:"List the properties, and which are not syncing."`
 		Set    propertySetCmd    `cmd:"" help:"Make a property, or change what is said of it."`
 		Drop   propertyDropCmd   `cmd:"" aliases:"delete" help:"Take everything from a property's doors, and remove it."`
-		Status propertyStatusCmd `cmd:"" help:"Say how far a property's agent is."`
+		Status plain[inSite]     `cmd:"" call:"GET status" help:"Say how far a property's agent is."`
 		Events propertyEventsCmd `cmd:"" help:"List a property's events, oldest first."`
 		Log    propertyLogCmd    `cmd:"" help:"List what was sent to a property, without the cards in it."`
 	} `cmd:"" help:"Properties: buildings with an agent."`

@@ -18,14 +18,6 @@ import (
 // is there and changes what the command line names: a rename must not lift a
 // pilot's limit.
 
-type keyCmd struct{ remote }
-
-func (c *keyCmd) Run(e *program.Env) error { return c.do(e, http.MethodGet, "/cloud-key", nil) }
-
-type orgListCmd struct{ remote }
-
-func (c *orgListCmd) Run(e *program.Env) error { return c.do(e, http.MethodGet, "/orgs", nil) }
-
 type orgCreateCmd struct {
 	remote
 	ID   string `arg:"" help:"1 to 32 of a-z, 0-9 and -."`
@@ -35,10 +27,6 @@ type orgCreateCmd struct {
 func (c *orgCreateCmd) Run(e *program.Env) error {
 	return c.do(e, http.MethodPost, "/orgs", map[string]string{"id": c.ID, "name": c.Name})
 }
-
-type orgShowCmd struct{ inOrg }
-
-func (c *orgShowCmd) Run(e *program.Env) error { return c.do(e, http.MethodGet, c.path(), nil) }
 
 type orgSetCmd struct {
 	inOrg
@@ -57,12 +45,6 @@ func (c *orgSetCmd) Run(e *program.Env) error {
 	return c.do(e, http.MethodPatch, c.path(), p)
 }
 
-type orgGroupsCmd struct{ inOrg }
-
-func (c *orgGroupsCmd) Run(e *program.Env) error {
-	return c.do(e, http.MethodGet, c.path("directory-groups"), nil)
-}
-
 type orgAuditCmd struct {
 	inOrg
 	Before string `help:"The id of the last entry seen."`
@@ -72,18 +54,6 @@ type orgAuditCmd struct {
 func (c *orgAuditCmd) Run(e *program.Env) error {
 	q := url.Values{"before": {c.Before}, "limit": {strconv.Itoa(c.Limit)}}
 	return c.do(e, http.MethodGet, c.path("audit")+"?"+q.Encode(), nil)
-}
-
-type orgSyncCmd struct{ inOrg }
-
-func (c *orgSyncCmd) Run(e *program.Env) error {
-	return c.do(e, http.MethodGet, c.path("sync"), nil)
-}
-
-type orgUnmappedCmd struct{ inOrg }
-
-func (c *orgUnmappedCmd) Run(e *program.Env) error {
-	return c.do(e, http.MethodGet, c.path("unmapped"), nil)
 }
 
 type tokenRotateCmd struct {
@@ -195,12 +165,6 @@ type propertyDropCmd struct {
 
 func (c *propertyDropCmd) Run(e *program.Env) error {
 	return c.propose(e, c.inSite, cloud.Proposal{Op: cloud.OpDeleteProperty}, http.MethodDelete, c.path(), nil)
-}
-
-type propertyStatusCmd struct{ inSite }
-
-func (c *propertyStatusCmd) Run(e *program.Env) error {
-	return c.do(e, http.MethodGet, c.path("status"), nil)
 }
 
 // A fromFlag selects part of a long list.

@@ -69,12 +69,6 @@ func secretOf(flag, file string) (string, error) {
 	return tokens[0], nil
 }
 
-type oktaStatusCmd struct{ inOrg }
-
-func (c *oktaStatusCmd) Run(e *program.Env) error {
-	return c.do(e, http.MethodGet, c.path("okta"), nil)
-}
-
 type oktaConfirmCmd struct {
 	inOrg
 	Lose int `help:"How many people the status says would lose access." required:""`
@@ -82,12 +76,6 @@ type oktaConfirmCmd struct {
 
 func (c *oktaConfirmCmd) Run(e *program.Env) error {
 	return c.do(e, http.MethodPost, c.path("okta", "confirm"), map[string]int{"lose": c.Lose})
-}
-
-type oktaSyncCmd struct{ inOrg }
-
-func (c *oktaSyncCmd) Run(e *program.Env) error {
-	return c.do(e, http.MethodPost, c.path("okta", "sync"), nil)
 }
 
 type oktaOffCmd struct {

@@ -169,10 +169,21 @@ func (r remote) pages(e *program.Env, path string, query url.Values) error {
 	return printJSON(e, text)
 }
 
-// A place is where things stand: in an organisation or in one of its properties.
+// A place is where things stand: in the cloud, in an organisation or in one of
+// its properties.
 type place interface {
 	api() remote
 	path(parts ...string) string
+}
+
+func (r remote) api() remote { return r }
+
+func (r remote) path(parts ...string) string {
+	var b strings.Builder
+	for _, p := range parts {
+		b.WriteString("/" + url.PathEscape(p))
+	}
+	return b.String()
 }
 
 // inOrg names the organisation that a command is about.
@@ -181,10 +192,8 @@ type inOrg struct {
 	Org string `help:"The organisation's id." required:"" env:"LATCHKEY_ORG"`
 }
 
-func (o inOrg) api() remote { return o.remote }
-
 func (o inOrg) path(parts ...string) string {
-	return join(append([]string{"orgs", o.Org}, parts...)...)
+	return o.remote.path(append([]string{"orgs", o.Org}, parts...)...)
 }
 
 // inSite names the property too.
@@ -197,12 +206,14 @@ func (s inSite) path(parts ...string) string {
 	return s.inOrg.path(append([]string{"properties", s.Site}, parts...)...)
 }
 
-func join(parts ...string) string {
-	var b strings.Builder
-	for _, p := range parts {
-		b.WriteString("/" + url.PathEscape(p))
-	}
-	return b.String()
+// A plain command, in a place P, is one call without a body.
+type plain[P place] struct {
+	At P `embed:""`
+}
+
+func (c *plain[P]) Run(e *program.Env, k *kong.Context) error {
+	call := strings.Fields(k.Selected().Tag.Get("call"))
+	return c.At.api().do(e, call[0], c.At.path(call[1:]...), nil)
 }
 
 // The commands that are the same for every noun, in a place P.

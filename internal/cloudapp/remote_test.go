@@ -47,6 +47,40 @@ func TestPersonListReadsAllPages(t *testing.T) {
 	}
 }
 
+func TestPlainCommands(t *testing.T) {
+	var got string
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got = r.Method + " " + strings.TrimPrefix(r.URL.Path, "/api/v1")
+		w.Write([]byte("{}"))
+	}))
+	defer srv.Close()
+	org, site := []string{"--org", "acme"}, []string{"--org", "acme", "--site", "hq"}
+	for _, tt := range []struct {
+		command string
+		where   []string
+		want    string
+	}{
+		{"key", nil, "GET /cloud-key"},
+		{"org list", nil, "GET /orgs"},
+		{"org show", org, "GET /orgs/acme"},
+		{"org groups", org, "GET /orgs/acme/directory-groups"},
+		{"org sync", org, "GET /orgs/acme/sync"},
+		{"org unmapped", org, "GET /orgs/acme/unmapped"},
+		{"property status", site, "GET /orgs/acme/properties/hq/status"},
+		{"okta status", org, "GET /orgs/acme/okta"},
+		{"okta sync", org, "POST /orgs/acme/okta/sync"},
+		{"oidc status", org, "GET /orgs/acme/oidc"},
+		{"oidc off", org, "DELETE /orgs/acme/oidc"},
+		{"administrator sign-out", org, "DELETE /orgs/acme/sessions"},
+		{"sign-in-code", org, "POST /orgs/acme/sign-in-codes"},
+	} {
+		got = ""
+		if code, _, errs := run(t, srv.URL, append(strings.Fields(tt.command), tt.where...)...); code != program.OK || got != tt.want {
+			t.Errorf("%s: exit %d, %s; called %q, want %q", tt.command, code, errs, got, tt.want)
+		}
+	}
+}
+
 func TestAnswersThatAreNotTheCloud(t *testing.T) {
 	for _, tt := range []struct {
 		name string

@@ -17,18 +17,6 @@ func (c *administratorSetCmd) Run(e *program.Env) error {
 	return c.do(e, http.MethodPut, c.path("administrators", c.Email), map[string]string{"role": c.Role})
 }
 
-type administratorSignOut struct{ inOrg }
-
-func (c *administratorSignOut) Run(e *program.Env) error {
-	return c.do(e, http.MethodDelete, c.path("sessions"), nil)
-}
-
-type signInCodeCmd struct{ inOrg }
-
-func (c *signInCodeCmd) Run(e *program.Env) error {
-	return c.do(e, http.MethodPost, c.path("sign-in-codes"), nil)
-}
-
 type oidcSetCmd struct {
 	inOrg
 	Issuer     *string  `help:"The provider, such as https://acme.okta.com or https://login.microsoftonline.com/TENANT/v2.0."`
@@ -58,16 +46,4 @@ func (c *oidcSetCmd) Run(e *program.Env) error {
 		return err
 	}
 	return c.do(e, http.MethodPut, c.path("oidc"), q)
-}
-
-type oidcStatusCmd struct{ inOrg }
-
-func (c *oidcStatusCmd) Run(e *program.Env) error {
-	return c.do(e, http.MethodGet, c.path("oidc"), nil)
-}
-
-type oidcOffCmd struct{ inOrg }
-
-func (c *oidcOffCmd) Run(e *program.Env) error {
-	return c.do(e, http.MethodDelete, c.path("oidc"), nil)
 }
