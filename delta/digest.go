@@ -63,24 +63,19 @@ type Digest [sha256.Size]byte
 
 // Add adds the record that ref names. record is its canonical bytes; they are
 // not kept.
-func (d *Digest) Add(ref access.Ref, record []byte) {
+func (d *Digest) Add(ref access.Ref, record []byte) { d.change(bits.Add64, ref, record) }
+
+// Sub takes away what Add added for the same ref and record.
+func (d *Digest) Sub(ref access.Ref, record []byte) { d.change(bits.Sub64, ref, record) }
+
+// change has op, bits.Add64 or bits.Sub64, work on d and the record's term.
+func (d *Digest) change(op func(x, y, carry uint64) (result, carryOut uint64), ref access.Ref, record []byte) {
 	t := term(ref, record)
 	var carry uint64
 	for i := len(d) - 8; i >= 0; i -= 8 {
-		var sum uint64
-		sum, carry = bits.Add64(binary.BigEndian.Uint64(d[i:]), binary.BigEndian.Uint64(t[i:]), carry)
-		binary.BigEndian.PutUint64(d[i:], sum)
-	}
-}
-
-// Sub takes away what Add added for the same ref and record.
-func (d *Digest) Sub(ref access.Ref, record []byte) {
-	t := term(ref, record)
-	var borrow uint64
-	for i := len(d) - 8; i >= 0; i -= 8 {
-		var diff uint64
-		diff, borrow = bits.Sub64(binary.BigEndian.Uint64(d[i:]), binary.BigEndian.Uint64(t[i:]), borrow)
-		binary.BigEndian.PutUint64(d[i:], diff)
+		var word uint64
+		word, carry = op(binary.BigEndian.Uint64(d[i:]), binary.BigEndian.Uint64(t[i:]), carry)
+		binary.BigEndian.PutUint64(d[i:], word)
 	}
 }
 
