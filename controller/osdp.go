@@ -206,14 +206,21 @@ func (d *OSDP) Unlock(ctx context.Context, door string, dur time.Duration) error
 	return nil
 }
 
+func (d *OSDP) reader(name string) (OSDPReader, error) {
+	i := slices.IndexFunc(d.cfg.Readers, func(r OSDPReader) bool { return r.Name == name })
+	if i < 0 || d.err != nil {
+		return OSDPReader{}, fmt.Errorf("%w: %s has no reader %s", ErrUnknownDoor, d.cfg.Name, name)
+	}
+	return d.cfg.Readers[i], nil
+}
+
 // Deny shows red and sounds the buzzer twice: see Denier.
 func (d *OSDP) Deny(ctx context.Context, reader string) error {
-	i := slices.IndexFunc(d.cfg.Readers, func(r OSDPReader) bool { return r.Name == reader })
-	if i < 0 || d.err != nil {
-		return fmt.Errorf("%w: %s has no reader %s", ErrUnknownDoor, d.cfg.Name, reader)
+	r, err := d.reader(reader)
+	if err != nil {
+		return err
 	}
-	r := d.cfg.Readers[i]
-	err := d.send(ctx, r,
+	err = d.send(ctx, r,
 		osdp.LED{{Reader: r.Reader, Temporary: osdp.Blink{Code: osdp.LEDSet, On: 200 * time.Millisecond, Off: 200 * time.Millisecond,
 			OnColor: osdp.Red, OffColor: osdp.Black}, Timer: denyTime}},
 		osdp.BUZ{Reader: r.Reader, Tone: osdp.ToneDefault, On: 200 * time.Millisecond, Off: 100 * time.Millisecond, Count: 3})

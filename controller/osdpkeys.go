@@ -168,10 +168,11 @@ func (d *OSDP) alarm(addr uint8, text string) {
 // changing or storing it. What the reader proved before is stored first: it says
 // nothing of a key that is set afterwards.
 func (d *OSDP) change(reader string, f func(addr uint8) error) error {
-	addr, err := d.address(reader)
+	r, err := d.reader(reader)
 	if err != nil {
 		return err
 	}
+	addr := r.Addr
 	if d.cfg.Keys == nil {
 		return fmt.Errorf("%w: %s", ErrNoKeyStore, d.cfg.Name)
 	}
@@ -220,14 +221,6 @@ func (d *OSDP) resolve(addr uint8) {
 	if err := d.line.UseKeys(addr, osdp.Keys{Current: current, Pending: pending}); err != nil {
 		d.log.Warn("reader not asked which key it has", "controller", d.cfg.Name, "address", addr, "err", err)
 	}
-}
-
-func (d *OSDP) address(reader string) (uint8, error) {
-	i := slices.IndexFunc(d.cfg.Readers, func(r OSDPReader) bool { return r.Name == reader })
-	if i < 0 || d.err != nil {
-		return 0, fmt.Errorf("%w: %s has no reader %s", ErrUnknownDoor, d.cfg.Name, reader)
-	}
-	return d.cfg.Readers[i].Addr, nil
 }
 
 // Rotate gives the named reader a new random key inside its secure channel, and
