@@ -42,15 +42,7 @@ func TestMain(m *testing.M) {
 func startOurPanel(t testing.TB, c PanelConfig, poll time.Duration) *Process {
 	t.Helper()
 	t.Setenv(asPanel, "1")
-	argv := []string{os.Args[0], c.Line, poll.String()}
-	for i, a := range c.Addrs {
-		var key []byte
-		if c.Keys != nil {
-			key = c.Keys[i]
-		}
-		argv = append(argv, pdArgument(a, key))
-	}
-	return start(t, "our panel", nil, argv...)
+	return start(t, "our panel", nil, append([]string{os.Args[0], c.Line, poll.String()}, c.pds()...)...)
 }
 
 // servePanel works the line args[0] with a poll each args[1], until standard

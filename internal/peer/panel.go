@@ -44,14 +44,19 @@ func StartPanel(t testing.TB, c PanelConfig) *Process {
 		refresh = c.Refresh
 	}
 	argv := []string{compile(t, library), line, strconv.FormatInt(refresh.Milliseconds(), 10)}
+	return start(t, "libosdp C panel", files, append(argv, c.pds()...)...)
+}
+
+// pds are the arguments that name the PDs.
+func (c PanelConfig) pds() (args []string) {
 	for i, a := range c.Addrs {
 		var key []byte
 		if c.Keys != nil {
 			key = c.Keys[i]
 		}
-		argv = append(argv, pdArgument(a, key))
+		args = append(args, pdArgument(a, key))
 	}
-	return start(t, "libosdp C panel", files, argv...)
+	return args
 }
 
 // compile makes a program of cp.c.
