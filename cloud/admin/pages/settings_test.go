@@ -18,6 +18,10 @@ func TestSettings(t *testing.T) {
 	w.group("Pilots", ids[0])
 	at := "properties/north/settings"
 	w.wants(w.get(at), 200, `value="North building"`, `name="wallet" value="yes" checked`, `name="percent" min="0" max="100" value="10"`, `value="20"`, "Delete this property")
+	w.goes(w.saves(w.post(at, "name", "North", "wallet", "yes", "percent", "10", "openings", "20")), "properties/north/settings?did=put-property")
+	if p, err := w.cloud.Property(w.ctx, "acme", "north"); err != nil || p.Guard != nil {
+		t.Errorf("guard %+v, %v; want none of its own, so that it follows the default", p.Guard, err)
+	}
 	a := w.post(at, "name", "North <1>", "pilot", "Pilots", "pilot", "", "percent", "50", "openings", "3", "key", agentKey)
 	w.wants(a, 200, "latchkey-ed25519:north-1", "Change the settings of", "North &lt;1&gt;", "not installed", "Pilots", "50 percent of all openings, or 3 where that is more", "1 person loses access")
 	back := w.post(at, "act", "back", "proposal", w.hidden(a, "proposal"))
@@ -31,13 +35,18 @@ func TestSettings(t *testing.T) {
 	// What is left alone stays, and is not shown as a change.
 	a = w.post(at, "name", "North", "pilot", "Pilots", "percent", "50", "openings", "3")
 	w.wants(a, 200, "North &lt;1&gt;", "Nobody’s access changes")
-	if containsAny(a.body, "percent of all openings", "Agent’s key") {
+	if containsAny(a.body, "percent of all openings", "Agent&#39;s key") {
 		t.Errorf("more is shown to change than the name:\n%s", a.body)
 	}
-	w.wants(w.post(at, "name", "North <1>", "pilot", "Pilots", "percent", "10", "openings", "20"), 200, "10 percent of all openings, or 20 where that is more")
+	a = w.post(at, "name", "North <1>", "pilot", "Pilots", "percent", "10", "openings", "20")
+	w.wants(a, 200, "10 percent of all openings, or 20 where that is more")
+	w.goes(w.saves(a), "properties/north/settings?did=put-property")
+	if p, err := w.cloud.Property(w.ctx, "acme", "north"); err != nil || p.Guard == nil || *p.Guard != cloud.DefaultGuard() || p.Key != agentKey {
+		t.Errorf("property %+v, %v; want the guard that was entered, and the key as it was", p, err)
+	}
 	w.wants(w.get("properties/north"), 200, "the rules are only for people in “Pilots”")
 
-	for _, tt := range [][2]string{{"percent", "many"}, {"percent", "101"}, {"openings", "-1"}, {"key", "no key"}} {
+	for _, tt := range [][2]string{{"percent", "many"}, {"openings", "many"}, {"percent", "101"}, {"openings", "-1"}, {"key", "no key"}} {
 		fields := map[string]string{"name": "Kept", "percent": "10", "openings": "20"}
 		fields[tt[0]] = tt[1]
 		var form []string
@@ -49,7 +58,7 @@ func TestSettings(t *testing.T) {
 	more := w.post(at, "act", "more", "name", "Kept", "percent", "", "openings", "7", "pilot", "Pilots", "pilot", "", "pilot", "Guests")
 	w.wants(more, 200, `value="Kept"`, `id="pilot-1" name="pilot" value="Guests"`, `id="pilot-3" name="pilot" value="" list="directory-groups" autocomplete="off" placeholder="Name of a directory group" autofocus`)
 	w.as(signin.Viewer)
-	if a := w.get(at); a.status != 200 || containsAny(a.body, `name="percent"`, "Delete this property") || !containsAny(a.body, "50 percent of all openings") {
+	if a := w.get(at); a.status != 200 || containsAny(a.body, `name="percent"`, "Delete this property") || !containsAny(a.body, "10 percent of all openings") {
 		t.Errorf("a viewer reads the settings and cannot change them:\n%s", a.body)
 	}
 	w.wants(w.post(at, "name", "Mine"), 403)
