@@ -60,8 +60,10 @@ func newHandler(c handlerConfig) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.reg.Register(oktaCollector{c.okta}); err != nil {
-		return nil, err
+	for _, collector := range []prometheus.Collector{oktaCollector{c.okta}, signInCollector{c.signIn}} {
+		if err := c.reg.Register(collector); err != nil {
+			return nil, err
+		}
 	}
 	m, err := newMetrics(c.reg, c.link, c.events, c.service.Unwritten)
 	if err != nil {

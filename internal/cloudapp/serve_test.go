@@ -223,6 +223,10 @@ func TestMetrics(t *testing.T) {
 		"hq":    {Online: true, LastUp: time.Unix(1, 0), Head: delta.Head{Epoch: 1, Seq: 42}, Applied: delta.Head{Epoch: 1, Seq: 40}},
 		"depot": {Head: delta.Head{Epoch: 1, Seq: 3}, Nack: "what?"}, // not heard since the cloud started
 	}
+	guess := httptest.NewRequestWithContext(t.Context(), "POST", publicURL+"/admin/sign-in", strings.NewReader("code=guess"))
+	guess.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	guess.Header.Set("Sec-Fetch-Site", "same-origin")
+	w.handler.ServeHTTP(httptest.NewRecorder(), guess)
 	problems, err := testutil.GatherAndLint(w.reg)
 	if err != nil || len(problems) > 0 {
 		t.Errorf("lint: %v %v", problems, err)
@@ -234,6 +238,16 @@ latchkey_cloud_broker_connected 1
 # HELP latchkey_cloud_messages_sent_total Messages to sites.
 # TYPE latchkey_cloud_messages_sent_total counter
 latchkey_cloud_messages_sent_total 9
+# HELP latchkey_cloud_sign_ins_total Tries to sign in to the administrators' pages, by way (code, account) and outcome (in, refused, slowed, failed).
+# TYPE latchkey_cloud_sign_ins_total counter
+latchkey_cloud_sign_ins_total{outcome="failed",way="account"} 0
+latchkey_cloud_sign_ins_total{outcome="failed",way="code"} 0
+latchkey_cloud_sign_ins_total{outcome="in",way="account"} 0
+latchkey_cloud_sign_ins_total{outcome="in",way="code"} 0
+latchkey_cloud_sign_ins_total{outcome="refused",way="account"} 0
+latchkey_cloud_sign_ins_total{outcome="refused",way="code"} 1
+latchkey_cloud_sign_ins_total{outcome="slowed",way="account"} 0
+latchkey_cloud_sign_ins_total{outcome="slowed",way="code"} 0
 # HELP latchkey_cloud_site_applied_seq The newest change that the site has applied; absent until it has spoken to this process.
 # TYPE latchkey_cloud_site_applied_seq gauge
 latchkey_cloud_site_applied_seq{site="hq"} 40
@@ -255,7 +269,7 @@ latchkey_cloud_sites 2
 # TYPE latchkey_cloud_sites_online gauge
 latchkey_cloud_sites_online 1
 `
-	names := []string{"broker_connected", "messages_sent_total", "site_applied_seq", "site_head_seq", "site_lag_changes", "site_refusing", "sites", "sites_online"}
+	names := []string{"broker_connected", "messages_sent_total", "sign_ins_total", "site_applied_seq", "site_head_seq", "site_lag_changes", "site_refusing", "sites", "sites_online"}
 	for i, n := range names {
 		names[i] = "latchkey_cloud_" + n
 	}
@@ -272,7 +286,7 @@ latchkey_cloud_sites_online 1
 		}
 		for _, m := range f.GetMetric() {
 			for _, l := range m.GetLabel() {
-				if !slices.Contains([]string{"site", "method", "code", "version"}, l.GetName()) {
+				if !slices.Contains([]string{"site", "method", "code", "version", "way", "outcome"}, l.GetName()) {
 					t.Errorf("%s has the label %s", f.GetName(), l.GetName())
 				}
 			}

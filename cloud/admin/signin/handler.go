@@ -110,6 +110,7 @@ func (s *Service) letIn(w http.ResponseWriter, r *http.Request, secret string, s
 		}
 	}
 	s.setCookie(w, s.sessionCookie(), secret, session.Ends.Sub(s.now()))
+	s.cameIn(session)
 	s.log.InfoContext(r.Context(), "signed in", "org", session.Org, "who", session.Actor())
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
@@ -155,6 +156,7 @@ func (s *Service) refuse(w http.ResponseWriter, r *http.Request, pages *template
 	if p.err != nil {
 		s.log.ErrorContext(r.Context(), "a sign-in failed", "path", r.URL.Path, "err", clip(p.err.Error(), 500))
 	}
+	s.didNot(r, p)
 	org := r.PathValue("org")
 	if org == "" {
 		org = r.PostFormValue("org")

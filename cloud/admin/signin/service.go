@@ -59,6 +59,7 @@ type Service struct {
 	log     *slog.Logger
 
 	codes, allCodes, starts *throttle.Throttle
+	tried                   counts
 
 	asking    singleflight.Group // for providers, by organisation and connection
 	mu        sync.Mutex
