@@ -33,7 +33,7 @@ func (s *Service) KeepSetting(ctx context.Context, org, name string, doc []byte)
 }
 
 // SwapSetting is KeepSetting where the document is old still, nil for none; ok
-// says whether it was.
+// says whether it was. A doc of nil removes it.
 func (s *Service) SwapSetting(ctx context.Context, org, name string, old, doc []byte) (ok bool, err error) {
 	err = s.store.Update(ctx, func(tx Tx) error {
 		now, err := tx.Setting(org, name)
@@ -42,6 +42,9 @@ func (s *Service) SwapSetting(ctx context.Context, org, name string, old, doc []
 		}
 		if ok = string(now) == string(old); !ok {
 			return nil
+		}
+		if doc == nil {
+			return tx.DeleteSetting(org, name)
 		}
 		return tx.PutSetting(org, name, doc)
 	})

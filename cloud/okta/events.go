@@ -27,7 +27,8 @@ func eventFilter() string {
 
 // pings are the objects that events name, each once.
 type pings struct {
-	users, groups []string
+	Users  []string `json:"users,omitempty"`
+	Groups []string `json:"groups,omitempty"`
 }
 
 // add takes in the objects of events whose types matter.
@@ -40,13 +41,23 @@ func (p *pings) add(events []Event) {
 		for _, t := range e.Target {
 			switch {
 			case checkID(t.ID) != nil:
-			case t.Type == "User" && !slices.Contains(p.users, t.ID):
-				p.users = append(p.users, t.ID)
-			case t.Type == "UserGroup" && !slices.Contains(p.groups, t.ID):
-				p.groups = append(p.groups, t.ID)
+			case t.Type == "User":
+				p.Users = with(p.Users, t.ID)
+			case t.Type == "UserGroup":
+				p.Groups = with(p.Groups, t.ID)
 			}
 		}
 	}
 }
 
-func (p *pings) empty() bool { return len(p.users)+len(p.groups) == 0 }
+// with is ids with all of more, each once.
+func with(ids []string, more ...string) []string {
+	for _, id := range more {
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+func (p *pings) empty() bool { return len(p.Users)+len(p.Groups) == 0 }

@@ -41,7 +41,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case http.MethodGet:
 		verify(w, r.Header.Get("X-Okta-Verification-Challenge"))
 	case http.MethodPost:
-		s.hooked(w, r, org)
+		s.hooked(w, r, org, conn.Domain)
 	default:
 		w.Header().Set("Allow", "GET, POST")
 		http.Error(w, "want GET or POST", http.StatusMethodNotAllowed)
@@ -57,8 +57,9 @@ func verify(w http.ResponseWriter, challenge string) {
 	json.NewEncoder(w).Encode(map[string]string{"verification": challenge})
 }
 
-// hooked queues the objects that an event hook names.
-func (s *Service) hooked(w http.ResponseWriter, r *http.Request, org string) {
+// hooked queues the objects that an event hook names, here or for the process
+// that reads.
+func (s *Service) hooked(w http.ResponseWriter, r *http.Request, org, domain string) {
 	var body struct {
 		Data struct {
 			Events []Event `json:"events"`
@@ -74,8 +75,16 @@ func (s *Service) hooked(w http.ResponseWriter, r *http.Request, org string) {
 	}
 	var p pings
 	p.add(body.Data.Events)
-	if reader := s.reader(org); reader != nil && !p.empty() {
+	switch reader := s.reader(org); {
+	case p.empty():
+	case reader != nil:
 		reader.ping(p) // what does not fit is in the System Log, too
+	case s.cloud.Leases() != nil:
+		if err := s.passOn(r.Context(), org, domain, p); err != nil {
+			s.o.Log.ErrorContext(r.Context(), "an event hook could not be passed on", "org", org, "err", err)
+			http.Error(w, "try again", http.StatusServiceUnavailable)
+			return
+		}
 	}
 	w.WriteHeader(http.StatusNoContent)
 }

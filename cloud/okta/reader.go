@@ -102,18 +102,18 @@ func (r *reader) newEntries(ctx context.Context, cursor Cursor, since time.Time)
 
 // readNamed reads the objects that p names.
 func (r *reader) readNamed(ctx context.Context, p pings) error {
-	if len(p.users) > manyPings {
+	if len(p.Users) > manyPings {
 		if err := r.changedUsers(ctx); err != nil {
 			return err
 		}
-		p.users = nil
+		p.Users = nil
 	}
-	for _, id := range p.users {
+	for _, id := range p.Users {
 		if err := r.readUser(ctx, id); err != nil {
 			return err
 		}
 	}
-	for _, id := range p.groups {
+	for _, id := range p.Groups {
 		if err := r.readGroup(ctx, id); err != nil {
 			return err
 		}
@@ -153,7 +153,7 @@ func (r *reader) readChanges(ctx context.Context) error {
 		s.Watermark = at.Add(-overlap)
 		again = s.again()
 	})
-	again.users = again.users[:min(len(again.users), manyPings)]
+	again.Users = again.Users[:min(len(again.Users), manyPings)]
 	return r.readNamed(ctx, again)
 }
 

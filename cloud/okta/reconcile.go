@@ -70,25 +70,25 @@ func (r *reader) missing(ctx context.Context, people []cloud.PulledPerson, group
 			continue
 		}
 		if known.Users++; !seen[p.PulledID] {
-			gone.users = append(gone.users, p.PulledID)
+			gone.Users = append(gone.Users, p.PulledID)
 		}
 	}
 	for _, g := range groups {
 		if !seen[g.PulledID] {
-			gone.groups = append(gone.groups, g.PulledID)
+			gone.Groups = append(gone.Groups, g.PulledID)
 		}
 	}
-	n := Absence{len(gone.users), len(gone.groups)}
+	n := Absence{len(gone.Users), len(gone.Groups)}
 	if !believed(n, known, r.look().Approved) {
 		reason := fmt.Sprintf("Okta lists %d of %d users and %d of %d groups no more: may the token still see all of them?", n.Users, known.Users, n.Groups, known.Groups)
-		return r.hold(ctx, reason, n, cloud.Pull{GoneUsers: gone.users, GoneGroups: gone.groups})
+		return r.hold(ctx, reason, n, cloud.Pull{GoneUsers: gone.Users, GoneGroups: gone.Groups})
 	}
-	for _, id := range gone.users {
+	for _, id := range gone.Users {
 		if err := r.readUser(ctx, id); err != nil {
 			return err
 		}
 	}
-	for _, id := range gone.groups {
+	for _, id := range gone.Groups {
 		if err := r.readGroup(ctx, id); err != nil {
 			return err
 		}

@@ -200,7 +200,7 @@ func (s *Service) leave(ctx context.Context) error {
 			stays = err == nil && string(doc) == r.conn
 		}
 		if stays {
-			errs = append(errs, r.learn(ctx))
+			errs = append(errs, r.learn(ctx), r.hear(ctx))
 			continue
 		}
 		r.retire()
@@ -409,8 +409,10 @@ func (s *Service) Off(ctx context.Context, by cloud.Actor, org string, giveBack 
 	if err := s.cloud.PutSetting(ctx, by, org, settingName, "stop reading Okta", nil, map[string]cloud.Change{"domain": {Before: conn.Domain}}); err != nil {
 		return 0, err
 	}
-	if err := s.cloud.PutSetting(ctx, by, org, stateName, "stop reading Okta", nil, nil); err != nil {
-		return 0, err
+	for _, name := range []string{stateName, calledName} {
+		if err := s.cloud.PutSetting(ctx, by, org, name, "stop reading Okta", nil, nil); err != nil {
+			return 0, err
+		}
 	}
 	return s.cloud.ReleasePulled(ctx, by, org, giveBack)
 }

@@ -3,7 +3,9 @@ package okta_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -182,6 +184,70 @@ func TestOneProcessReads(t *testing.T) {
 		time.Sleep(time.Hour)
 		if n := len(w.org.Requests()) - before; n != 0 {
 			t.Errorf("%d calls after it was switched off", n)
+		}
+	})
+}
+
+// TestEventHooksArePassedOn: what an event hook names at a process that does not
+// read is read at once by the one that does.
+func TestEventHooksArePassedOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "cloud.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		shared := &turnstile{Store: db, living: map[string]time.Time{}, holder: map[string]string{}, fences: map[string]uint64{}}
+		w := &world{T: t, org: oktatest.New(oktatest.Options{})}
+		for i := range 3 {
+			w.users = append(w.users, w.org.AddUser(profile(i)))
+		}
+		w.staff = w.org.AddGroup("Staff", w.users...)
+		a, killA := w.process(shared)
+		defer killA()
+		a.furnish()
+		time.Sleep(time.Second)
+		b, killB := w.process(shared)
+		defer killB()
+		synctest.Wait()
+		look := func() {
+			time.Sleep(3 * time.Second)
+			synctest.Wait()
+		}
+		hook, err := a.okta.Set(t.Context(), "admin", "acme", okta.Request{Settings: okta.Settings{Domain: domain, Poll: 5 * time.Minute}, Token: oktatest.Token})
+		w.ok(err)
+		look()
+		w.ok(a.okta.Confirm(t.Context(), "admin", "acme", 0))
+		look()
+		a.want("confirmed", 3)
+		suspended := func(id string) {
+			t.Helper()
+			w.org.SetStatus(id, okta.StatusSuspended)
+			body := fmt.Sprintf(`{"data":{"events":[{"eventType":"user.lifecycle.suspend","target":[{"id":%q,"type":"User"}]}]}}`, id)
+			r := httptest.NewRequestWithContext(t.Context(), "POST", "/okta/events/acme", strings.NewReader(body))
+			r.Header.Set("Authorization", hook)
+			rec := httptest.NewRecorder()
+			b.okta.ServeHTTP(rec, r)
+			if rec.Code != 204 {
+				t.Fatalf("%d %s", rec.Code, rec.Body)
+			}
+		}
+		suspended(w.users[0])
+		suspended(w.users[1])
+		look()
+		a.want("told at b, long before the next poll", 1)
+		before := len(w.org.Requests())
+		look()
+		w.ok(b.cloud.KeepSetting(t.Context(), "acme", "okta-called", fmt.Appendf(nil, `{"domain":"before.okta.com","users":[%q]}`, w.users[2])))
+		look()
+		if n := len(w.org.Requests()) - before; n != 0 {
+			t.Errorf("%d calls by what was taken already, or by another Okta's users", n)
+		}
+		suspended(w.users[2])
+		_, err = b.okta.Off(t.Context(), "admin", "acme", false)
+		w.ok(err)
+		if _, err := b.cloud.Setting(t.Context(), "acme", "okta-called"); !errors.Is(err, cloud.ErrNotFound) {
+			t.Errorf("after it is off: %v", err)
 		}
 	})
 }

@@ -76,9 +76,9 @@ func (s *State) failed(kind, id string, err error, now time.Time) {
 func (s *State) again() (p pings) {
 	for _, id := range slices.Sorted(maps.Keys(s.Problems)) {
 		if s.Problems[id].Kind == kindUser {
-			p.users = append(p.users, id)
+			p.Users = append(p.Users, id)
 		} else {
-			p.groups = append(p.groups, id)
+			p.Groups = append(p.Groups, id)
 		}
 	}
 	return p
