@@ -98,7 +98,9 @@ func (w *work) judge(e *effect, row SiteRow, cause string, lost int) {
 	gone, held := lostBy(row.Losses, cause, w.now)
 	e.Lost = gone + held
 	e.Limit = row.guard().limit(row.Openings + gone)
-	e.Held = lost > 0 && e.Lost+lost > e.Limit
+	// What was held, came back and goes again counts each time: that may be more
+	// than there is, and all of it may go.
+	e.Held = lost > 0 && row.guard().Percent < 100 && e.Lost+lost > e.Limit
 }
 
 // measured is a site with its openings counted.

@@ -682,3 +682,23 @@ func fewer(a, b someone) int {
 	}
 	return 0
 }
+
+// TestHundredPercentNeverHolds: also where what goes was held within the hour,
+// and came back, so that more counts than there is.
+func TestHundredPercentNeverHolds(t *testing.T) {
+	w := newWorld(t)
+	guard := func(g cloud.Guard) {
+		_, err := w.svc.PutProperty(w.ctx, admin, "acme", cloud.Property{ID: "north", Guard: &g})
+		w.ok(err)
+	}
+	w.rule("north", cloud.Rule{Conditions: []cloud.Condition{{Attr: "title", Op: cloud.OpEqual, Value: "Boss"}}})
+	u := w.user("jane@example.com", "100")
+	guard(cloud.Guard{})
+	w.mustPatch(u.ID, map[string]any{"title": "Boss"})
+	w.mustPatch(u.ID, map[string]any{"title": "Clerk"})
+	w.expect("north", u.ID, "active, card 100, in staff")
+	w.mustPatch(u.ID, map[string]any{"title": "Boss"})
+	guard(cloud.Guard{Percent: 100})
+	w.mustPatch(u.ID, map[string]any{"title": "Clerk"})
+	w.expect("north", u.ID, "")
+}
