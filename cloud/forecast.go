@@ -176,22 +176,12 @@ func (w *work) foresee(f *Forecast) error {
 		if err != nil {
 			return err
 		}
-		rows, err := w.tx.Records(chunk)
+		have, err := w.held(chunk)
 		if err != nil {
 			return err
 		}
-		have := map[string]map[string]map[access.Ref][]byte{} // by person and site
-		for _, r := range rows {
-			if have[r.Owner] == nil {
-				have[r.Owner] = map[string]map[access.Ref][]byte{}
-			}
-			if have[r.Owner][r.Site] == nil {
-				have[r.Owner][r.Site] = map[access.Ref][]byte{}
-			}
-			have[r.Owner][r.Site][r.Ref] = r.Doc
-		}
 		for _, id := range chunk {
-			if err := foreseePerson(f, views, id, people[id], have[id]); err != nil {
+			if err := w.foreseePerson(f, views, id, people[id], have); err != nil {
 				return err
 			}
 		}
@@ -200,28 +190,33 @@ func (w *work) foresee(f *Forecast) error {
 }
 
 // foreseePerson adds one person to f: who loses something anywhere loses, and
-// who gets something gains.
-func foreseePerson(f *Forecast, views []*siteView, id string, who *personView, have map[string]map[access.Ref][]byte) error {
+// who gets something gains. Of what is held already as much stays as the site was
+// told: have.
+func (w *work) foreseePerson(f *Forecast, views []*siteView, id string, who *personView, have map[place]map[access.Ref][]byte) error {
 	name, gains, loses, holds := id, false, false, false
 	for _, v := range views {
+		told := have[place{v.ID, id}]
 		var want []access.Record
 		if who != nil {
 			name = who.Name
-			o, pin := holding(v, who, outcome(v, who))
+			o, pin, err := w.holding(v, who, told)
+			if err != nil {
+				return err
+			}
 			want, holds = desired(v, who, o), holds || pin != nil
 		}
-		edits, err := compare(id, have[v.ID], want, nil)
+		edits, err := compare(id, told, want, nil)
 		if err != nil {
 			return err
 		}
-		was := stateOf(have[v.ID][access.Ref{Kind: access.KindPerson, Key: id}]) == access.StateActive
+		was := stateOf(told[access.Ref{Kind: access.KindPerson, Key: id}]) == access.StateActive
 		is := len(want) > 0 && who.State() == access.StateActive
 		for _, e := range edits { // of somebody who is not let in, cards and groups come and go for nothing
 			loses = loses || was && (e.loses() || !is)
 			gains = gains || is && (!was || e.next != nil && e.old == nil && e.ref.Kind != access.KindPerson)
 		}
-		if who == nil && len(have[v.ID]) > 0 {
-			name = nameOfRecord(have[v.ID], id)
+		if who == nil && len(told) > 0 {
+			name = nameOfRecord(told, id)
 		}
 	}
 	if loses {
