@@ -21,6 +21,7 @@ import (
 	"latchkey/cache"
 	"latchkey/controller"
 	"latchkey/delta"
+	"latchkey/internal/pause"
 )
 
 // Software is what the agent calls itself to the cloud and on its page.
@@ -170,7 +171,7 @@ func (a *Agent) taskEnds(i int, err error) {
 // what snapshots leave behind.
 func (a *Agent) verify(ctx context.Context) error {
 	next := time.Now().Add(verifyEvery)
-	for rest(ctx, tidyEvery) {
+	for pause.For(ctx, tidyEvery) {
 		if err := a.cache.Tidy(ctx); err != nil && ctx.Err() == nil {
 			a.log.ErrorContext(ctx, "old rows of the cache are not cleared away", "err", err)
 		}
@@ -196,7 +197,7 @@ func (a *Agent) verify(ctx context.Context) error {
 func (a *Agent) watchdog(ctx context.Context) error {
 	a.notify("READY=1")
 	defer a.notify("STOPPING=1")
-	for ok := true; ok; ok = rest(ctx, watchdogEvery) {
+	for ok := true; ok; ok = pause.For(ctx, watchdogEvery) {
 		a.doors.probe()
 		a.notify("WATCHDOG=1")
 	}
@@ -228,16 +229,4 @@ func (a *Agent) resync() (string, error) {
 		return "", errors.New("agent: resync: no controller here holds a table")
 	}
 	return fmt.Sprintf("comparing %d %s", n, plural(n, "controller", "controllers")), nil
-}
-
-// rest waits for d and reports whether ctx is still alive.
-func rest(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

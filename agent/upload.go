@@ -8,6 +8,7 @@ import (
 
 	"latchkey/access"
 	"latchkey/delta"
+	"latchkey/internal/pause"
 )
 
 const (
@@ -77,7 +78,7 @@ func (a *Agent) sendEvents(ctx context.Context, acked uint64) uint64 {
 func (a *Agent) proofs(ctx context.Context) error {
 	var last []delta.ControllerProof
 	var at time.Time
-	for rest(ctx, proofLook) {
+	for pause.For(ctx, proofLook) {
 		if !a.stream.Status().Connected {
 			last = nil // a new connection hears it all
 			continue

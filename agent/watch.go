@@ -8,6 +8,7 @@ import (
 
 	"latchkey/access"
 	"latchkey/controller"
+	"latchkey/internal/pause"
 )
 
 const (
@@ -91,7 +92,7 @@ func (d *doors) forced(door string) bool {
 
 // watch reports doors that stand open for too long, once for each opening.
 func (d *doors) watch(ctx context.Context) error {
-	for rest(ctx, heldLook) {
+	for pause.For(ctx, heldLook) {
 		for _, door := range d.held() {
 			d.keep(ctx, access.Event{At: time.Now(), Kind: access.EventDoorHeld, Door: door})
 		}

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"latchkey/access"
+	"latchkey/internal/pause"
 	"latchkey/internal/program"
 	"latchkey/wiegand"
 )
@@ -159,10 +160,7 @@ func (c *badgeCmd) reason(ctx context.Context, o Outcome) access.Reason {
 			if err := call(ctx, http.MethodGet, strings.TrimRight(r.EventLog, "/")+"/api/events?"+q.Encode(), nil, &events); err == nil && len(events) > 0 {
 				return events[0].Reason
 			}
-			select {
-			case <-ctx.Done():
-			case <-time.After(30 * time.Millisecond):
-			}
+			pause.For(ctx, 30*time.Millisecond)
 		}
 	}
 	return unknown

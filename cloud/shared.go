@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"latchkey/internal/pause"
 )
 
 // PulledSetting is the setting of an organisation whose directory the cloud
@@ -139,7 +141,7 @@ func (s *Service) share(ctx context.Context, shared Shared) {
 			err := shared.Listen(ctx, func() { poke(s.changed) })
 			if ctx.Err() == nil {
 				s.log.Error("not told of changes elsewhere", "err", err, "retry", listenAgain)
-				sleep(ctx, listenAgain)
+				pause.For(ctx, listenAgain)
 			}
 		}
 	})
@@ -157,12 +159,5 @@ func (s *Service) share(ctx context.Context, shared Shared) {
 				s.log.Error("change not announced", "err", err)
 			}
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"latchkey/internal/pause"
 	"latchkey/serialline"
 )
 
@@ -151,7 +152,7 @@ func (c *clerk) run(ctx context.Context) {
 			rest = clerkRetry
 		}
 		failing = err != nil
-		sleep(ctx, rest)
+		pause.For(ctx, rest)
 	}
 }
 

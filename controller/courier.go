@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"latchkey/internal/pause"
 )
 
 const (
@@ -137,7 +139,7 @@ func (c *courier) deliver(ctx context.Context, e Event) (taken bool) {
 		if try == 0 {
 			c.log.Error("event not taken", "controller", e.Controller, "kind", e.Kind.String(), "err", err)
 		}
-		if e.Device == nil || !sleep(ctx, rest) {
+		if e.Device == nil || !pause.For(ctx, rest) {
 			return false
 		}
 		rest = min(rest*2, courierRest)
@@ -149,17 +151,5 @@ func signal(ch chan<- struct{}) {
 	select {
 	case ch <- struct{}{}:
 	default:
-	}
-}
-
-// sleep rests for d and reports whether ctx is still alive.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }

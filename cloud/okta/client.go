@@ -15,6 +15,8 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"latchkey/internal/pause"
 )
 
 // Limits of one call.
@@ -136,8 +138,8 @@ func (c *Client) get(ctx context.Context, bucket string, u *url.URL, v any) (ans
 			wait = backoff(failed)
 		}
 		c.log.DebugContext(ctx, "Okta is asked again", "what", bucket, "err", err, "wait", wait)
-		if err := sleep(ctx, wait); err != nil {
-			return answer{}, err
+		if !pause.For(ctx, wait) {
+			return answer{}, ctx.Err()
 		}
 	}
 }
@@ -240,20 +242,6 @@ func (c *Client) waitFor(ctx context.Context, bucket string) error {
 	c.mu.Lock()
 	until := c.pauses[bucket]
 	c.mu.Unlock()
-	return sleep(ctx, time.Until(until))
-}
-
-// sleep waits for d, or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
+	pause.For(ctx, time.Until(until))
+	return ctx.Err()
 }

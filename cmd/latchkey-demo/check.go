@@ -21,6 +21,7 @@ import (
 
 	"latchkey/access"
 	"latchkey/building"
+	"latchkey/internal/pause"
 	"latchkey/internal/program"
 	"latchkey/wiegand"
 )
@@ -333,9 +334,9 @@ func (k *check) swap(s *subject) error {
 	for _, w := range watches {
 		g.Go(func() { w.run(k, old, fresh, stop) })
 	}
-	wait(k.ctx, swapWatch)
+	pause.For(k.ctx, swapWatch)
 	at, err := k.entra.newCard(k.ctx, s, fresh)
-	wait(k.ctx, swapWatch)
+	pause.For(k.ctx, swapWatch)
 	close(stop)
 	g.Wait()
 	if err != nil {
@@ -451,7 +452,7 @@ func (k *check) brokerGone(cy *subject) error {
 		return err
 	}
 	for range 3 {
-		wait(k.ctx, badgeEvery)
+		pause.For(k.ctx, badgeEvery)
 		if err := k.signal("broker", syscall.SIGKILL); err != nil {
 			return err
 		}
@@ -610,11 +611,3 @@ func firstLine(err error) string {
 func since(t time.Time) string { return time.Since(t).Round(time.Millisecond).String() }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
-// wait lets d pass, or less if ctx ends.
-func wait(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
-}

@@ -19,6 +19,7 @@ import (
 	"latchkey/building"
 	"latchkey/cache"
 	"latchkey/internal/keyfile"
+	"latchkey/internal/pause"
 	"latchkey/internal/readerkeys"
 	"latchkey/osdp"
 	"latchkey/uplink/broker"
@@ -367,10 +368,8 @@ func until(ctx context.Context, f func() error) error {
 		if err == nil {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
+		if !pause.For(ctx, 20*time.Millisecond) {
 			return err
-		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }

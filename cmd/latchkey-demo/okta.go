@@ -10,6 +10,7 @@ import (
 	"latchkey/access"
 	"latchkey/cloud/okta"
 	"latchkey/cloud/okta/oktatest"
+	"latchkey/internal/pause"
 )
 
 const (
@@ -119,7 +120,7 @@ func (k *check) connectOkta(org *oktatest.Org, url, group string) error {
 		if time.Since(begin) > settleTime {
 			return fmt.Errorf("the first read is not shown: %+v", st)
 		}
-		wait(k.ctx, badgeEvery)
+		pause.For(k.ctx, badgeEvery)
 	}
 	f := st.Held.Forecast
 	if f.New != oktaOthers+1 || f.Lose.Count != 0 {

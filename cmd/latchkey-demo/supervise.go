@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"latchkey/internal/pause"
 )
 
 const (
@@ -66,10 +68,8 @@ func (s *supervisor) start(ctx context.Context, name string, args ...string) err
 				return
 			}
 			fmt.Fprintf(log, "--- %s ended (%v); starting it again\n", name, err)
-			select {
-			case <-ctx.Done():
+			if !pause.For(ctx, startAgain) {
 				return
-			case <-time.After(startAgain):
 			}
 		}
 	})

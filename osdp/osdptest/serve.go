@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"latchkey/internal/pause"
 	"latchkey/osdp"
 )
 
@@ -68,7 +69,7 @@ func ServeLine(ctx context.Context, port osdp.Port, pds ...*PD) error {
 			return fmt.Errorf("osdptest: port: %w", err)
 		default: // nobody is there, or the port gave nothing at once: do not spin
 			scan.Reset()
-			if !pause(ctx, retryPort) {
+			if !pause.For(ctx, retryPort) {
 				return nil
 			}
 		}
@@ -132,7 +133,7 @@ func (l *line) hear(ctx context.Context, scan *osdp.Scanner, pds []*PD) {
 
 // sendLater sends s when its time has come.
 func (l *line) sendLater(ctx context.Context, s sending) {
-	if !pause(ctx, s.after) {
+	if !pause.For(ctx, s.after) {
 		return
 	}
 	l.write(s.b)
@@ -162,16 +163,4 @@ func (l *line) write(b []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.port.Write(b)
-}
-
-// pause waits for d, and reports whether ctx is still alive.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

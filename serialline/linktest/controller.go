@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"latchkey/access"
+	"latchkey/internal/pause"
 	"latchkey/serialline"
 	"latchkey/wiegand"
 )
@@ -485,7 +486,7 @@ func (c *Controller) Serve(ctx context.Context, port Port) error {
 			if err != nil {
 				return err
 			}
-			if wait > 0 && pause(ctx, wait) != nil {
+			if wait > 0 && !pause.For(ctx, wait) {
 				return nil
 			}
 			for _, r := range replies {
@@ -506,7 +507,7 @@ func (c *Controller) Serve(ctx context.Context, port Port) error {
 			}
 		case gone(err):
 			scan.Reset()
-			if pause(ctx, emptyLine) != nil {
+			if !pause.For(ctx, emptyLine) {
 				return nil
 			}
 		default:
@@ -514,15 +515,4 @@ func (c *Controller) Serve(ctx context.Context, port Port) error {
 		}
 	}
 	return nil
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }
