@@ -76,7 +76,8 @@ func TestEveryByteOfASession(t *testing.T) {
 			if _, root, _ := c.Dump(); root != want {
 				t.Error("the table is not what it should be")
 			}
-			toDevice, toHost = devices[0].in.total, host.in.total
+			devices[0].in.do(func() { toDevice = devices[0].in.total })
+			host.in.do(func() { toHost = host.in.total })
 		})
 		return toDevice, toHost
 	}
