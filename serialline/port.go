@@ -22,10 +22,10 @@ type Port interface {
 // The backends of Open.
 const (
 	// BackendNative is this package's own, on Linux: raw termios, a lock,
-	// deadlines of the runtime's poller.
+	// deadlines of the kernel's timers.
 	BackendNative = "native"
-	// BackendTarm is github.com/tarm/serial. Its time-outs have a grain of 100 ms,
-	// which is too coarse for a bus that is polled often.
+	// BackendTarm is github.com/tarm/serial. It looks for bytes in slices of 100 ms
+	// all the time, which costs more, and its Close takes so long.
 	BackendTarm = "tarm"
 )
 

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"syscall"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -23,35 +23,44 @@ func speed(baud int) (uint32, bool) {
 	return s, ok
 }
 
-// native is a tty behind the runtime's poller.
+// native is a tty that does not block.
 type native struct {
-	f   *os.File
-	raw syscall.RawConn
+	wait *wait // reads fd
+
+	use    sync.RWMutex // held for reading by who else uses fd, for writing by Close
+	fd     int
+	closed bool
 }
 
 func openNative(c Config) (Port, error) {
-	// Non-blocking from the start: the runtime then gives the file deadlines, and
-	// opening does not wait for a carrier.
-	f, err := os.OpenFile(c.Path, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
+	fd, err := openTTY(c.Path)
 	if err != nil {
 		if errors.Is(err, unix.EBUSY) {
 			err = fmt.Errorf("%w: %w", ErrInUse, err)
 		}
 		return nil, err
 	}
-	// SyscallConn and not Fd, which would make the file blocking again.
-	raw, err := f.SyscallConn()
-	if err == nil {
-		err = control(raw, func(fd int) error { return setUp(fd, c) })
-	}
-	if err == nil {
-		err = f.SetReadDeadline(time.Time{}) // fails on what cannot be polled
+	p := &native{fd: fd}
+	if err = setUp(fd, c); err == nil {
+		p.wait, err = newWait(fd)
 	}
 	if err != nil {
-		f.Close()
+		unix.Close(fd)
 		return nil, err
 	}
-	return &native{f, raw}, nil
+	return p, nil
+}
+
+// openTTY opens a device, and does not wait for a carrier. It is no os.File: the
+// runtime's poller, which would have it then, wakes for each frame that has left
+// too.
+func openTTY(path string) (fd int, err error) {
+	for {
+		fd, err = unix.Open(path, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		if err != unix.EINTR {
+			return fd, err
+		}
+	}
 }
 
 func setUp(fd int, c Config) error {
@@ -171,22 +180,67 @@ func ioctl(fd int, request uint, arg unsafe.Pointer) error {
 }
 
 // control runs f with the descriptor, which stays open meanwhile.
-func control(raw syscall.RawConn, f func(fd int) error) error {
-	var inner error
-	if err := raw.Control(func(fd uintptr) { inner = f(int(fd)) }); err != nil {
-		return err
+func (p *native) control(f func(fd int) error) error {
+	p.use.RLock()
+	defer p.use.RUnlock()
+	if p.closed {
+		return os.ErrClosed
 	}
-	return inner
+	return hangUp(f(p.fd))
 }
 
 func (p *native) Read(b []byte) (int, error) {
-	n, err := p.f.Read(b)
+	if len(b) == 0 {
+		return 0, nil
+	}
+	n, err := p.wait.read(b)
+	if n == 0 && err == nil {
+		err = io.EOF
+	}
 	return n, hangUp(err)
 }
 
-func (p *native) Write(b []byte) (int, error) {
-	n, err := p.f.Write(b)
-	return n, hangUp(err)
+func (p *native) Write(b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		err = p.control(func(fd int) error {
+			k, err := transfer(unix.SYS_WRITE, fd, b[n:])
+			n += k
+			switch {
+			case err == unix.EAGAIN:
+				return awaitRoom(fd)
+			case err == nil && k == 0:
+				return io.ErrShortWrite
+			}
+			return err
+		})
+	}
+	return n, err
+}
+
+// awaitRoom waits for what was written to leave, but not for so long that Close
+// would notice.
+func awaitRoom(fd int) error {
+	_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, 100)
+	if err == unix.EINTR {
+		return nil
+	}
+	return err
+}
+
+// transfer is read or write of a descriptor that does not block. So the
+// scheduler need not hear of it: for each other system call it wakes a thread
+// that watches how long they take.
+func transfer(call uintptr, fd int, b []byte) (n int, err error) {
+	for {
+		n, _, errno := unix.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+		switch errno {
+		case 0:
+			return int(n), nil
+		case unix.EINTR:
+		default:
+			return 0, errno
+		}
+	}
 }
 
 // hangUp makes one error of the two that a device which is gone gives.
@@ -197,21 +251,21 @@ func hangUp(err error) error {
 	return err
 }
 
-func (p *native) SetReadDeadline(t time.Time) error { return p.f.SetReadDeadline(t) }
+func (p *native) SetReadDeadline(t time.Time) error { return p.wait.until(t) }
 
 // SetBaud sets the speed to another of Bauds, once what was written has left.
 func (p *native) SetBaud(baud int) error {
-	return hangUp(control(p.raw, func(fd int) error {
+	return p.control(func(fd int) error {
 		t, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 		if err != nil {
 			return err
 		}
 		return setSpeed(fd, t, baud)
-	}))
+	})
 }
 
 // Drain is tcdrain.
-func (p *native) Drain() error { return hangUp(control(p.raw, drain)) }
+func (p *native) Drain() error { return p.control(drain) }
 
 func drain(fd int) error {
 	for {
@@ -225,8 +279,15 @@ func drain(fd int) error {
 // Close frees the port, also where another descriptor of it stays open, and
 // ends a Read that waits.
 func (p *native) Close() error {
-	control(p.raw, func(fd int) error { return release(fd) })
-	return p.f.Close()
+	p.wait.close() // no Read is left with fd
+	p.use.Lock()
+	defer p.use.Unlock()
+	if p.closed {
+		return os.ErrClosed
+	}
+	p.closed = true
+	release(p.fd)
+	return unix.Close(p.fd)
 }
 
 // release gives back what lock and exclusive took: both outlive the descriptor
@@ -261,7 +322,11 @@ func (g *guard) control(f func(fd int) error) error {
 	if err != nil {
 		return err
 	}
-	return control(raw, f)
+	var inner error
+	if err := raw.Control(func(fd uintptr) { inner = f(int(fd)) }); err != nil {
+		return err
+	}
+	return inner
 }
 
 // opened is called once the library has the port: TIOCEXCL before that would

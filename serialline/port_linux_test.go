@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -99,6 +100,102 @@ func TestPortDeadline(t *testing.T) {
 			t.Fatalf("got %v, want a time-out", err)
 		}
 	})
+}
+
+// TestPortDeadlineOfABusyLine: a deadline that is past holds for a line that
+// never falls silent too.
+func TestPortDeadlineOfABusyLine(t *testing.T) {
+	eachBackend(t, func(t *testing.T, backend string) {
+		p, master, _ := openPTY(t, backend)
+		master.Write([]byte("ab"))
+		b := make([]byte, 1)
+		p.SetReadDeadline(time.Now().Add(5 * time.Second))
+		if _, err := p.Read(b); err != nil || b[0] != 'a' {
+			t.Fatalf("got %q, %v", b, err)
+		}
+		for _, past := range []time.Time{time.Now(), time.Unix(1, 0)} {
+			p.SetReadDeadline(past)
+			if n, err := p.Read(b); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatalf("deadline %v: got %d, %v, want a time-out", past, n, err)
+			}
+		}
+		p.SetReadDeadline(time.Time{})
+		if _, err := p.Read(b); err != nil || b[0] != 'b' {
+			t.Fatalf("got %q, %v", b, err)
+		}
+	})
+}
+
+// TestPortWriteWaits for a line that is full, and has lost nothing then.
+func TestPortWriteWaits(t *testing.T) {
+	p, master, _ := openPTY(t, BackendNative)
+	all := make([]byte, 100_000) // a pty holds less
+	for i := range all {
+		all[i] = byte(i * 7)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := p.Write(all)
+		done <- err
+	}()
+	got := make([]byte, len(all))
+	if _, err := io.ReadFull(master, got); err != nil || string(got) != string(all) {
+		t.Fatalf("master read something else, or %v", err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_, err := p.Write(all)
+		done <- err
+	}()
+	master.Read(got[:1]) // it is under way
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; !errors.Is(err, os.ErrClosed) {
+		t.Fatalf("a Write that hangs: got %v, want os.ErrClosed", err)
+	}
+}
+
+// TestPortClosesUnderUse: whatever others do with a port, Close ends it, and
+// nobody touches its descriptor any more.
+func TestPortClosesUnderUse(t *testing.T) {
+	for range 10 {
+		p, master, _ := openPTY(t, BackendNative)
+		var users sync.WaitGroup
+		for _, use := range []func() error{
+			func() error { _, err := p.Read(make([]byte, 8)); return err },
+			func() error { _, err := p.Write([]byte("x")); return err },
+			func() error { return p.SetReadDeadline(time.Now().Add(time.Millisecond)) },
+			func() error { return p.SetReadDeadline(time.Time{}) },
+			p.Drain,
+		} {
+			users.Go(func() {
+				for {
+					err := use()
+					if errors.Is(err, os.ErrClosed) {
+						return
+					}
+					if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+						t.Errorf("got %v", err)
+						return
+					}
+				}
+			})
+		}
+		master.Write([]byte("some"))
+		io.ReadFull(master, make([]byte, 20)) // all are at it
+		users.Go(func() { io.Copy(io.Discard, master) })
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := p.Close(); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("closed twice: got %v, want os.ErrClosed", err)
+		}
+		master.Close()
+		users.Wait()
+	}
 }
 
 // TestPortHangUp: a device that is gone is told apart from a silent one, and

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -25,16 +26,17 @@ const (
 	tarmPause = 20 * time.Millisecond
 )
 
-// tarm is a tarm/serial port with the manners of Port.
+// tarm is a tarm/serial port with the manners of Port. A goroutine reads it in
+// slices of tarmGrain into a pipe that has exact deadlines.
 type tarm struct {
 	p     *serial.Port
 	guard *guard
+	in    net.Conn      // what was read; io.EOF once no more is
+	read  chan struct{} // closed then
+	why   error         // set before that: what ended it
 
-	mu       sync.Mutex // guards the fields below
-	deadline time.Time
-	closed   bool
-
-	reading sync.Mutex // held by Read and by Close
+	mu     sync.Mutex
+	closed bool
 }
 
 func openTarm(c Config) (Port, error) {
@@ -54,55 +56,52 @@ func openTarm(c Config) (Port, error) {
 	}
 	// What came before us is not for us. An error here shows at the first read.
 	p.Flush()
-	return &tarm{p: p, guard: g}, nil
+	in, out := net.Pipe()
+	t := &tarm{p: p, guard: g, in: in, read: make(chan struct{})}
+	go func() {
+		defer close(t.read)
+		t.why = t.pump(out)
+		out.Close()
+	}()
+	return t, nil
 }
 
-// Read reads in slices of tarmGrain, so it may return that much after its
-// deadline.
-func (t *tarm) Read(b []byte) (int, error) {
-	t.reading.Lock()
-	defer t.reading.Unlock()
-	if len(b) == 0 {
-		return 0, nil
-	}
-	fast := 0
-	for {
-		if err := t.due(time.Now()); err != nil {
-			return 0, err
-		}
+// pump reads into out until the device is gone or the port is closed.
+func (t *tarm) pump(out io.Writer) error {
+	var b [512]byte
+	for fast := 0; !t.isClosed(); {
 		start := time.Now()
-		n, err := t.p.Read(b)
-		if n > 0 {
-			return n, nil
-		}
-		if err != nil && !errors.Is(err, io.EOF) {
-			if t.isClosed() {
-				err = os.ErrClosed
+		n, err := t.p.Read(b[:])
+		switch {
+		case n > 0:
+			if _, err := out.Write(b[:n]); err != nil {
+				return os.ErrClosed
 			}
-			return 0, hangUp(err)
-		}
-		if time.Since(start) >= tarmGrain/2 {
 			fast = 0
-			continue
+		case err != nil && !errors.Is(err, io.EOF):
+			return hangUp(err)
+		case time.Since(start) >= tarmGrain/2:
+			fast = 0
+		default:
+			if fast++; fast == tarmFast {
+				return fmt.Errorf("%w: the device is gone", io.EOF)
+			}
+			time.Sleep(tarmPause)
 		}
-		if fast++; fast == tarmFast {
-			return 0, fmt.Errorf("%w: the device is gone", io.EOF)
-		}
-		time.Sleep(tarmPause)
 	}
+	return os.ErrClosed
 }
 
-// due is the error with which a Read ends now, nil if it goes on.
-func (t *tarm) due(now time.Time) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+func (t *tarm) Read(b []byte) (int, error) {
+	n, err := t.in.Read(b)
 	switch {
-	case t.closed:
-		return os.ErrClosed
-	case !t.deadline.IsZero() && !now.Before(t.deadline):
-		return os.ErrDeadlineExceeded
+	case errors.Is(err, io.ErrClosedPipe):
+		err = os.ErrClosed
+	case errors.Is(err, io.EOF):
+		<-t.read
+		err = t.why
 	}
-	return nil
+	return n, err
 }
 
 func (t *tarm) isClosed() bool {
@@ -120,12 +119,10 @@ func (t *tarm) Write(b []byte) (int, error) {
 }
 
 func (t *tarm) SetReadDeadline(at time.Time) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.closed {
+	if t.isClosed() {
 		return os.ErrClosed
 	}
-	t.deadline = at
+	t.in.SetReadDeadline(at) // fails once the device is gone, which Read tells
 	return nil
 }
 
@@ -136,9 +133,9 @@ func (t *tarm) Drain() error {
 	return t.guard.drain()
 }
 
-// Close waits for a Read that is under way, at most tarmGrain: closing the port
-// under it would leave it waiting in the kernel, where it takes the first byte
-// meant for who opens the port next.
+// Close waits for the slice that is under way, at most tarmGrain: closing the
+// port under it would leave it waiting in the kernel, where it takes the first
+// byte meant for who opens the port next.
 func (t *tarm) Close() error {
 	t.mu.Lock()
 	if t.closed {
@@ -147,7 +144,7 @@ func (t *tarm) Close() error {
 	}
 	t.closed = true
 	t.mu.Unlock()
-	t.reading.Lock()
-	defer t.reading.Unlock()
+	t.in.Close()
+	<-t.read
 	return errors.Join(t.p.Close(), t.guard.close())
 }
