@@ -1,6 +1,8 @@
 package osdp_test
 
 import (
+	"bytes"
+	"io"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -33,7 +35,46 @@ type badLine struct {
 // ends gives the panel's and the PDs' end of l.
 func (l *badLine) ends() (panel, pds net.Conn) {
 	a, b := net.Pipe()
-	return &badEnd{Conn: a, line: l, panel: true}, &badEnd{Conn: b, line: l}
+	return &badEnd{Conn: a, line: l, panel: true}, &badEnd{Conn: hold(b), line: l}
+}
+
+// A held is one end of a pipe whose other end holds what comes in while nobody
+// reads, as a serial port does.
+type held struct {
+	net.Conn
+	out  chan []byte
+	quit chan struct{}
+	stop func()
+}
+
+func hold(c net.Conn) *held {
+	h := &held{Conn: c, out: make(chan []byte, 100), quit: make(chan struct{})}
+	h.stop = sync.OnceFunc(func() { close(h.quit) })
+	go func() {
+		for {
+			select {
+			case b := <-h.out:
+				c.Write(b)
+			case <-h.quit:
+				return
+			}
+		}
+	}()
+	return h
+}
+
+func (h *held) Write(b []byte) (int, error) {
+	select {
+	case h.out <- bytes.Clone(b):
+		return len(b), nil
+	default:
+		return 0, io.ErrShortWrite
+	}
+}
+
+func (h *held) Close() error {
+	h.stop()
+	return h.Conn.Close()
 }
 
 // A badEnd is one end of a badLine.

@@ -16,11 +16,11 @@ func (l *Line) SetKey(ctx context.Context, addr uint8, key Key) error {
 	result := make(chan error, 1)
 	l.mu.Lock()
 	err := l.bus.SetKey(time.Now(), addr, key, func(err error) { result <- err })
+	l.nudge()
 	l.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNotSent, err)
 	}
-	l.nudge()
 	select {
 	case err := <-result:
 		return err

@@ -5,15 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"time"
 )
 
 // A Port is a serial line, or anything that reads and writes like one: a
-// net.Conn is a Port, and so is an *os.File opened on a tty. If it is an
-// io.Closer too, the Line closes it when it is done with it. If it has a
-// SetWriteDeadline, a Write that hangs ends by it.
+// net.Conn is a Port, and so is an *os.File opened on a tty. It holds what comes
+// in while nobody reads. If it is an io.Closer too, the Line closes it when it
+// is done with it. If it has a SetWriteDeadline, a Write that hangs ends by it.
 type Port interface {
 	io.ReadWriter
 	// SetReadDeadline makes a Read that is still waiting at t fail with an
@@ -47,12 +46,12 @@ const (
 type Line struct {
 	open func(context.Context) (Port, error)
 	log  Logger
-	wake chan struct{} // capacity 1: something was submitted
 
-	mu   sync.Mutex // guards the Bus and what follows
-	bus  *Bus
-	port PortStats
-	taps []*tap
+	mu      sync.Mutex // guards the Bus and what follows
+	bus     *Bus
+	resting Port // whose Read waits for the bus to have something to do; nil while Run does other things
+	port    PortStats
+	taps    []*tap
 }
 
 // PortStats is the state of a line's port.
@@ -68,7 +67,7 @@ type PortStats struct {
 // NewLine returns a Line for bus, which nobody else may use from now on. open
 // gives the port, each time it is needed; log may be nil.
 func NewLine(bus *Bus, open func(context.Context) (Port, error), log Logger) *Line {
-	return &Line{bus: bus, open: open, log: log, wake: make(chan struct{}, 1)}
+	return &Line{bus: bus, open: open, log: log}
 }
 
 // Run works the line until ctx ends, and then returns nil. It gives each event
@@ -151,11 +150,11 @@ func (l *Line) await(ctx context.Context, addr uint8, begin func(now time.Time, 
 	result := make(chan error, 1)
 	l.mu.Lock()
 	err := begin(time.Now(), func(err error) { result <- err })
+	l.nudge()
 	l.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	l.nudge()
 	select {
 	case err := <-result:
 		return err
@@ -163,8 +162,8 @@ func (l *Line) await(ctx context.Context, addr uint8, begin func(now time.Time, 
 	}
 	l.mu.Lock()
 	cancel(time.Now())
-	l.mu.Unlock()
 	l.nudge()
+	l.mu.Unlock()
 	select {
 	case err := <-result: // it came while we gave up
 		return err
@@ -173,11 +172,11 @@ func (l *Line) await(ctx context.Context, addr uint8, begin func(now time.Time, 
 	}
 }
 
-// nudge has Run ask the bus anew what to do.
+// nudge has Run ask the bus anew what to do. It is called with the lock.
 func (l *Line) nudge() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
+	if l.resting != nil {
+		l.resting.SetReadDeadline(time.Unix(1, 0)) // if it fails, so does the Read
+		l.resting = nil
 	}
 }
 
@@ -225,327 +224,6 @@ func (l *Line) warn(msg string, err error) {
 	if l.log != nil {
 		l.log.Warn(msg, "err", err)
 	}
-}
-
-// work runs the line on one port until it fails or ctx ends.
-func (l *Line) work(ctx context.Context, port Port, emit func(Event)) error {
-	// No context ends a Read or Write that blocks. A deadline in the past ends
-	// the one, closing the port the other.
-	stop := func() {
-		port.SetReadDeadline(time.Unix(1, 0))
-		if c, ok := port.(io.Closer); ok {
-			c.Close()
-		}
-	}
-	in := make(chan chunk, chunksMost)
-	quit := make(chan struct{})
-	var reader sync.WaitGroup
-	unhook := func() bool { return true }
-	defer func() {
-		close(quit)
-		if unhook() {
-			stop()
-		}
-		reader.Wait()
-	}()
-	if err := port.SetReadDeadline(time.Time{}); err != nil { // of whoever had it before
-		return fmt.Errorf("osdp: port: %w", err)
-	}
-	unhook = context.AfterFunc(ctx, stop)
-	reader.Go(func() { pump(port, in, quit) })
-
-	w := worker{l: l, port: port, in: in, emit: emit, timer: time.NewTimer(0)}
-	defer w.timer.Stop()
-	for ctx.Err() == nil {
-		// Whoever was told something may have an answer to it. The line must be
-		// idle for a moment in any case, so its turn is decided after that.
-		if w.told && !w.idle(ctx, w.last) {
-			break
-		}
-		l.mu.Lock()
-		x, wait := l.bus.Next(time.Now())
-		l.mu.Unlock()
-		var err error
-		if len(x.Wire) > 0 {
-			err = w.exchange(ctx, x)
-		} else {
-			err = w.rest(ctx, wait)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return ctx.Err()
-}
-
-// A chunk is what one Read gave. Its bytes are good until chunksMost+1 more have
-// come.
-type chunk struct {
-	b   []byte
-	err error
-}
-
-const chunksMost = 8 // that wait to be looked at
-
-// pump reads port until it fails, so that what nobody waits for is read too: a
-// late answer must not stand in front of the next one.
-func pump(port Port, in chan<- chunk, quit <-chan struct{}) {
-	var ring [chunksMost + 2][MaxFrame]byte // of those that wait, the one looked at and the next
-	for at, hasty := 0, 0; ; {
-		buf := ring[at%len(ring)][:]
-		began := time.Now()
-		n, err := port.Read(buf)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			err = nil // nobody set one but stop; some ports give up by themselves and may be asked again
-		}
-		// A port that gives nothing without waiting for it would have us spin.
-		if n == 0 && err == nil && time.Since(began) < time.Millisecond {
-			if hasty++; hasty >= 100 {
-				err = io.ErrNoProgress
-			}
-		} else {
-			hasty = 0
-		}
-		select {
-		case <-quit:
-			return
-		default:
-		}
-		if n > 0 || err != nil {
-			at++
-			select {
-			case in <- chunk{buf[:n], err}:
-			case <-quit:
-				return
-			}
-		}
-		if err != nil {
-			return
-		}
-	}
-}
-
-// A worker holds what lasts as long as one opening of the port.
-type worker struct {
-	l      *Line
-	port   Port
-	in     <-chan chunk
-	emit   func(Event)
-	timer  *time.Timer // the one thing that is waited for besides in
-	scan   Scanner
-	lastRx time.Time
-	told   bool // the last exchange had events
-	last   int  // its speed
-	baud   int  // that the port is set to; 0 before it was
-	// damaged is set by a reply with a wrong check: it was the answer, and
-	// nothing better will come until we ask again.
-	damaged bool
-}
-
-// speed sets the port to baud, if it can be set and has another. A PD may have
-// a speed of its own since it was sent a COMSET; of a port that cannot be set,
-// the speed is the business of who opened it.
-func (w *worker) speed(baud int) error {
-	p, ok := w.port.(interface{ SetBaud(baud int) error })
-	if !ok || baud == w.baud {
-		return nil
-	}
-	if err := p.SetBaud(baud); err != nil {
-		return fmt.Errorf("osdp: speed of %d: %w", baud, err)
-	}
-	w.baud = baud
-	return nil
-}
-
-// rest waits until there may be something to send.
-func (w *worker) rest(ctx context.Context, wait time.Duration) error {
-	w.timer.Reset(wait)
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-w.l.wake:
-	case <-w.timer.C:
-	case c := <-w.in:
-		w.lastRx = time.Now()
-		w.scan.Feed(c.b)
-		w.strays()
-		return w.check(c.err)
-	}
-	return nil
-}
-
-// idle waits until the line has been idle for two characters (OSDP v2.2 §5.7),
-// and reports whether ctx is still alive.
-func (w *worker) idle(ctx context.Context, baud int) bool {
-	w.told, w.last = false, baud
-	rest := air(2, baud) - time.Since(w.lastRx)
-	if rest <= 0 {
-		return true
-	}
-	w.timer.Reset(rest)
-	select {
-	case <-ctx.Done():
-		return false
-	case <-w.timer.C:
-		return true
-	}
-}
-
-// drain takes what came in before we asked: it is no answer.
-func (w *worker) drain() error {
-	for {
-		w.strays()
-		select {
-		case c := <-w.in:
-			w.lastRx = time.Now()
-			w.scan.Feed(c.b)
-			if err := w.check(c.err); err != nil {
-				return err
-			}
-		default:
-			w.scan.Reset()
-			w.count()
-			return nil
-		}
-	}
-}
-
-// strays tells the bus of whole frames that nobody asked for: they say what is
-// wrong with a line.
-func (w *worker) strays() {
-	for {
-		f, err := w.scan.Next()
-		if errors.Is(err, ErrShort) {
-			return
-		}
-		w.l.mu.Lock()
-		w.l.tapped(false, f.wire)
-		if err == nil {
-			w.l.bus.Unasked(f)
-		}
-		w.l.mu.Unlock()
-	}
-}
-
-// check turns the error of a Read into the port's failure.
-func (w *worker) check(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("osdp: read: %w", err)
-}
-
-// exchange sends x and gives the bus what comes back in time.
-func (w *worker) exchange(ctx context.Context, x Exchange) error {
-	if err := w.speed(x.Baud); err != nil {
-		return err
-	}
-	if !w.idle(ctx, x.Baud) {
-		return ctx.Err()
-	}
-	if err := w.drain(); err != nil {
-		return err
-	}
-	if d, ok := w.port.(interface{ SetWriteDeadline(time.Time) error }); ok {
-		d.SetWriteDeadline(time.Now().Add(writeLimit)) // a port that cannot is no worse than one without
-	}
-	if _, err := w.port.Write(x.Wire); err != nil {
-		return fmt.Errorf("osdp: write: %w", err)
-	}
-	w.l.sent(x.Wire)
-	w.damaged = false
-	begin := time.Now().Add(x.Reply) // the reply's first byte comes before this
-	w.timer.Reset(time.Until(begin))
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case c := <-w.in:
-			w.lastRx = time.Now()
-			w.scan.Feed(c.b)
-			if done := w.answers(); done {
-				return w.check(c.err)
-			}
-			if err := w.check(c.err); err != nil {
-				return err
-			}
-		case <-w.timer.C:
-			// The frame in the making stops here; a whole one may stand behind
-			// its first byte.
-			for w.scan.GiveUp() {
-				if w.answers() {
-					return nil
-				}
-			}
-			if !time.Now().Before(begin) {
-				w.silence()
-				return nil
-			}
-		}
-		if w.damaged && w.scan.Held() == 0 {
-			begin = earlier(begin, time.Now().Add(damagedWait))
-			w.damaged = false
-		}
-		// While a frame comes in, it may take its time in the air, but must not
-		// stop: a PD that sends a byte now and then may not hold the line.
-		until := begin
-		if w.scan.Held() > 0 {
-			end := begin.Add(air(w.scan.Want(), x.Baud) + interCharacter)
-			until = time.Now().Add(interCharacter)
-			if until.After(end) {
-				until = end
-			}
-		}
-		w.timer.Reset(time.Until(until))
-	}
-}
-
-// answers gives the whole frames that are held to the bus, and reports whether
-// one ended the exchange.
-func (w *worker) answers() (done bool) {
-	for !done {
-		f, err := w.scan.Next()
-		if errors.Is(err, ErrShort) {
-			break
-		}
-		var evs []Event
-		w.l.mu.Lock()
-		w.l.tapped(false, f.wire)
-		if err != nil {
-			w.l.bus.Damaged()
-			w.damaged = f.Reply
-		} else {
-			evs, done = w.l.bus.Answer(time.Now(), f)
-		}
-		w.l.mu.Unlock()
-		w.tell(evs)
-	}
-	w.count()
-	return done
-}
-
-func (w *worker) silence() {
-	w.l.mu.Lock()
-	evs := w.l.bus.Silence(time.Now())
-	w.l.mu.Unlock()
-	w.count()
-	w.tell(evs)
-}
-
-func (w *worker) tell(evs []Event) {
-	w.told = w.told || len(evs) > 0
-	for _, e := range evs {
-		w.emit(e)
-	}
-}
-
-// count moves the scanner's counts to the port's.
-func (w *worker) count() {
-	w.l.mu.Lock()
-	defer w.l.mu.Unlock()
-	w.l.port.Bad += w.scan.Bad
-	w.l.port.Skipped += w.scan.Skipped
-	w.scan.Bad, w.scan.Skipped = 0, 0
 }
 
 // sleep waits for d, and reports whether ctx is still alive.

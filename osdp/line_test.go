@@ -682,6 +682,76 @@ func TestSpinningPortIsAFailedOne(t *testing.T) {
 	})
 }
 
+// TestCallsDoNotFailThePort: a Read that ends because somebody wants something
+// is not taken for a port that does not wait.
+func TestCallsDoNotFailThePort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, osdp.Options{}, config(5))
+		r.up()
+		r.pass(5 * time.Millisecond) // nobody wants the line
+		for range 1000 {
+			r.line.Pin(99, nil) // nobody has that address, so nothing follows
+			synctest.Wait()
+		}
+		r.pass(time.Second)
+		if p := r.line.Port(); p.Opens != 1 || !p.Open {
+			t.Errorf("port %+v", p)
+		}
+	})
+}
+
+// A listener tells what is written without having listened before.
+type listener struct {
+	net.Conn
+	heard bool // since the last event; of Run's own goroutine, as all here
+	deaf  int
+	wrote int
+}
+
+func (l *listener) Read(b []byte) (int, error) {
+	l.heard = true
+	return l.Conn.Read(b)
+}
+
+func (l *listener) Write(b []byte) (int, error) {
+	if !l.heard {
+		l.deaf++
+	}
+	l.wrote++
+	return l.Conn.Write(b)
+}
+
+// TestListensBeforeItSpeaks: what came in while somebody took his time with an
+// event is no answer to the next command.
+func TestListensBeforeItSpeaks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		port := &listener{Conn: near}
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { osdptest.ServeLine(ctx, far, osdptest.NewPD(config(5))) })
+		line := osdp.NewLine(osdp.NewBus([]osdp.PDConfig{panelOf(config(5))}), func(context.Context) (osdp.Port, error) { return port, nil }, nil)
+		events := 0
+		wg.Go(func() {
+			line.Run(ctx, func(osdp.Event) {
+				events++
+				time.Sleep(10 * time.Millisecond) // longer than two characters
+				port.heard = false
+			})
+		})
+		time.Sleep(time.Second)
+		cancel()
+		wg.Wait()
+		far.Close()
+		if events < len(bringUp) || port.wrote < 20 {
+			t.Errorf("%d events and %d commands", events, port.wrote)
+		}
+		if port.deaf > 0 {
+			t.Errorf("%d commands were sent without listening first", port.deaf)
+		}
+	})
+}
+
 // A wire is one end of a line that takes its time, as a UART does, and damages
 // bytes.
 type wire struct {
