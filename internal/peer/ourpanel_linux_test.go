@@ -66,11 +66,16 @@ func servePanel(args []string) error {
 	p.line = osdp.NewLine(osdp.NewBus(pds, osdp.Options{Baud: 115200, Poll: poll}), func(context.Context) (osdp.Port, error) {
 		return serialline.Open(serialline.Config{Path: args[0], Baud: 115200})
 	}, nil)
+	// Orders come through the runtime's poller: a Read of them that blocks would
+	// keep a thread busy for a while, and that would count as ours.
+	if err := unix.SetNonblock(unix.Stdin, true); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var tasks sync.WaitGroup
 	p.report("ready", nil)
 	tasks.Go(func() { p.line.Run(ctx, p.event) })
-	for orders := bufio.NewScanner(os.Stdin); orders.Scan(); {
+	for orders := bufio.NewScanner(os.NewFile(uintptr(unix.Stdin), "orders")); orders.Scan(); {
 		if err := p.obey(ctx, &tasks, orders.Text()); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
