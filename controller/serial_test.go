@@ -274,6 +274,14 @@ func (g *gate) equal(within time.Duration) {
 	g.t.Fatalf("not equal after %v: %+v; online %v %s", within, *g.driver.Status().Table, g.driver.Status().Online, g.driver.Status().Problem)
 }
 
+// admit wants the crowd of n in the table and nobody else, and waits until that
+// is proven.
+func (g *gate) admit(n int, within time.Duration) {
+	g.t.Helper()
+	g.want(func(w *controller.Wanted) { w.Entitlements = crowd(n) })
+	g.equal(within)
+}
+
 // until waits until ok, and says how long it took.
 func until(t *testing.T, within time.Duration, what string, ok func() bool) time.Duration {
 	t.Helper()
@@ -402,8 +410,7 @@ func TestRevocationOvertakesALoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(t)
 		g.run(func() {
-			g.want(func(w *controller.Wanted) { w.Entitlements = crowd(20) })
-			g.equal(10 * time.Second)
+			g.admit(20, 10*time.Second)
 			g.want(func(w *controller.Wanted) { w.Entitlements = crowd(2000) })
 			time.Sleep(9 * time.Second)
 			if n := g.driver.Status().Table.Behind; n < 500 {
@@ -447,8 +454,7 @@ func TestChangedCardsOfAll(t *testing.T) {
 		gone := make(map[int]time.Time)
 		var longest time.Duration
 		g.run(func() {
-			g.want(func(w *controller.Wanted) { w.Entitlements = crowd(n) })
-			g.equal(time.Minute)
+			g.admit(n, time.Minute)
 			g.watch(func(f serialline.Frame) {
 				if f.Op != serialline.OpRevoke && f.Op != serialline.OpUpsert && f.Op != serialline.OpCommit {
 					return
@@ -511,8 +517,7 @@ func TestFaultsInMidPush(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := newGate(t)
 				g.run(func() {
-					g.want(func(w *controller.Wanted) { w.Entitlements = crowd(10) })
-					g.equal(10 * time.Second)
+					g.admit(10, 10*time.Second)
 					g.want(func(w *controller.Wanted) { w.Entitlements = crowd(700)[5:] })
 					time.Sleep(3 * time.Second)
 					tt.do(t, g)
@@ -532,8 +537,7 @@ func TestSilentControllerIsNotEqual(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(t)
 		g.run(func() {
-			g.want(func(w *controller.Wanted) { w.Entitlements = crowd(10) })
-			g.equal(10 * time.Second)
+			g.admit(10, 10*time.Second)
 			g.box.Mute(true)
 			until(t, 10*time.Second, "offline", func() bool { return !g.driver.Status().Online })
 			synctest.Wait()
@@ -596,8 +600,7 @@ func TestLostCommitIsNotSentAgain(t *testing.T) {
 		})
 		lost := false
 		g.run(func() {
-			g.want(func(w *controller.Wanted) { w.Entitlements = crowd(1) })
-			g.equal(10 * time.Second)
+			g.admit(1, 10*time.Second)
 			puts = 0
 			g.watch(func(f serialline.Frame) {
 				switch f.Op {
@@ -615,8 +618,7 @@ func TestLostCommitIsNotSentAgain(t *testing.T) {
 					}
 				}
 			})
-			g.want(func(w *controller.Wanted) { w.Entitlements = crowd(211) })
-			g.equal(time.Minute)
+			g.admit(211, time.Minute)
 			if puts != 30 {
 				t.Errorf("%d PUTs for 210 cards, want 30: the load was sent again", puts)
 			}
@@ -628,8 +630,7 @@ func TestForeignChangeIsMended(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(t)
 		g.run(func() {
-			g.want(func(w *controller.Wanted) { w.Entitlements = crowd(30) })
-			g.equal(10 * time.Second)
+			g.admit(30, 10*time.Second)
 			b, gone := card(777), card(3)
 			stranger := serialline.Record{Key: serialline.MakeKey(b.Len(), b.Bytes()), Doors: 1, Flags: serialline.FlagCard}
 			if err := g.box.Meddle(serialline.TableCredentials, []serialline.Key{serialline.MakeKey(gone.Len(), gone.Bytes())}, []serialline.Record{stranger}); err != nil {
@@ -710,8 +711,7 @@ func TestRolledBackControllerLosesRevokedCardsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(t)
 		g.run(func() {
-			g.want(func(w *controller.Wanted) { w.Entitlements = crowd(600) })
-			g.equal(time.Minute)
+			g.admit(600, time.Minute)
 		})
 		// The flash as it was, as a backup would bring it back.
 		old := g.conf
@@ -750,8 +750,7 @@ func TestNewEpochIsLoadedWithoutAGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(t)
 		g.run(func() {
-			g.want(func(w *controller.Wanted) { w.Entitlements = crowd(100) })
-			g.equal(time.Minute)
+			g.admit(100, time.Minute)
 			g.watch(func(serialline.Frame) {
 				records, _, _ := g.controller().Dump()
 				if len(records) < 99 {
@@ -774,8 +773,7 @@ func TestFailingSinkLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(t)
 		g.run(func() {
-			g.want(func(w *controller.Wanted) { w.Entitlements = crowd(5) })
-			g.equal(10 * time.Second)
+			g.admit(5, 10*time.Second)
 			g.mu.Lock()
 			g.refuse = true
 			g.mu.Unlock()
@@ -810,8 +808,7 @@ func TestLedgerSaysWhereEachCardStands(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(t)
 		g.run(func() {
-			g.want(func(w *controller.Wanted) { w.Entitlements = crowd(2) })
-			g.equal(10 * time.Second)
+			g.admit(2, 10*time.Second)
 			g.box.Mute(true)
 			time.Sleep(5 * time.Second)
 			g.want(func(w *controller.Wanted) { w.Entitlements = []access.Entitlement{give(1), give(2)} })
@@ -871,8 +868,7 @@ func TestClockIsTheSites(t *testing.T) {
 		g.now = func() time.Time { return time.Now().Add(ahead) }
 		g.newDriver()
 		g.run(func() {
-			g.want(func(w *controller.Wanted) { w.Entitlements = crowd(1) })
-			g.equal(10 * time.Second)
+			g.admit(1, 10*time.Second)
 			g.box.Present(0, card(0))
 			until(t, time.Second, "the decision", func() bool { return len(g.of(controller.Decided)) == 1 })
 			e := g.of(controller.Decided)[0]
@@ -890,8 +886,7 @@ func TestFullControllerSaysSo(t *testing.T) {
 		g.conf.Capacity, g.conf.Dir = 10, t.TempDir()
 		g.box = g.switchOn()
 		g.run(func() {
-			g.want(func(w *controller.Wanted) { w.Entitlements = crowd(12) })
-			g.equal(time.Minute)
+			g.admit(12, time.Minute)
 			s := g.driver.Status().Table
 			if s.CannotHold != 2 || s.Held != 10 {
 				t.Errorf("holds %d, cannot hold %d, want 10 and 2", s.Held, s.CannotHold)
@@ -916,8 +911,7 @@ func TestLedgerThatFailsIsWrittenLater(t *testing.T) {
 		g := newGate(t)
 		g.ledger.fail = true
 		g.run(func() {
-			g.want(func(w *controller.Wanted) { w.Entitlements = crowd(3) })
-			g.equal(10 * time.Second)
+			g.admit(3, 10*time.Second)
 			g.want(func(w *controller.Wanted) { w.Entitlements = w.Entitlements[1:] })
 			until(t, time.Second, "revocation", func() bool { return !g.holds(0) })
 			if got := g.ledger.state(give(1).Credential.ID); got != "" {
@@ -938,8 +932,7 @@ func TestNothingIsPushedBeforeThereIsData(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(t)
 		g.run(func() {
-			g.want(func(w *controller.Wanted) { w.Entitlements = crowd(3) })
-			g.equal(10 * time.Second)
+			g.admit(3, 10*time.Second)
 			g.want(func(w *controller.Wanted) { w.Ready, w.Entitlements = false, nil })
 			time.Sleep(5 * time.Minute)
 			if records, _, _ := g.box.Dump(); len(records) != 3 {
