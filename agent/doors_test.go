@@ -325,10 +325,7 @@ func TestClockInThePast(t *testing.T) {
 		if !slices.ContainsFunc(s.agent.Status(t.Context()).Problems, func(p string) bool { return strings.Contains(p, "clock is") }) {
 			t.Error("no problem tells of the clock")
 		}
-		world := s.world
-		s.end()
-		*s = *start(t, s.dir) // a restart without the cloud
-		s.world = world
+		s.restart() // without the cloud
 		if s.lock.opens(t, 2) {
 			t.Error("the restart forgot the cloud's time")
 		}

@@ -244,10 +244,7 @@ func TestCardIsHandedOver(t *testing.T) {
 			}
 		}
 		check("at once")
-		world := s.world
-		s.end()
-		*s = *start(t, s.dir)
-		s.world = world
+		s.restart()
 		check("after a restart")
 		s.tell(Inbound{Up: true})
 		s.tell(s.world.publish([]access.Ref{{Kind: access.KindPerson, Key: "p4"}}, person(4, access.StateInactive)))
@@ -435,20 +432,14 @@ func TestForgeriesAreToldRarely(t *testing.T) {
 }
 
 func TestRestartGoesOnWhereItWas(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		dir := t.TempDir()
-		s := start(t, dir)
-		s.join(1)
-		world := s.world
-		s.end()
-		s = start(t, dir)
+	story(t, func(t *testing.T, s *site) {
+		s.restart()
 		if !s.lock.opens(t, 1) {
 			t.Error("after a restart, without the cloud, the door stays shut")
 		}
-		if h := s.connect(); h.Head != world.head {
-			t.Errorf("hello says %d/%d, want %d/%d", h.Epoch, h.Seq, world.head.Epoch, world.head.Seq)
+		if h := s.connect(); h.Head != s.world.head {
+			t.Errorf("hello says %d/%d, want %d/%d", h.Epoch, h.Seq, s.world.head.Epoch, s.world.head.Seq)
 		}
-		s.end()
 	})
 }
 

@@ -183,17 +183,11 @@ func TestCommandOnce(t *testing.T) {
 // A crash between intent and result: nobody knows whether the door opened, so
 // it is not opened again.
 func TestCommandIsNotRepeatedAfterCrash(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		dir := t.TempDir()
-		s := start(t, dir)
-		s.join(1)
+	story(t, func(t *testing.T, s *site) {
 		if err := s.agent.stream.keepCommand(t.Context(), pastCommand{ID: "begun", Text: unknownResult}); err != nil {
 			t.Fatal(err)
 		}
-		world := s.world
-		s.end()
-		s = start(t, dir)
-		s.world = world
+		s.restart()
 		s.connect()
 		s.tell(unlock("begun", s.nonce, front))
 		if r := one[*delta.Result](t, s.wire); r.OK || r.Text != unknownResult {
@@ -202,7 +196,6 @@ func TestCommandIsNotRepeatedAfterCrash(t *testing.T) {
 		if len(s.lock.opened) != 0 {
 			t.Error("the door opened")
 		}
-		s.end()
 	})
 }
 

@@ -430,6 +430,16 @@ func (s *site) end() {
 	}
 }
 
+// restart ends the agent and starts another in its place, with what it left on
+// the disk.
+func (s *site) restart() {
+	s.t.Helper()
+	world := s.world
+	s.end()
+	*s = *start(s.t, s.dir)
+	s.world = world
+}
+
 // story runs f on a site that has joined with one person.
 func story(t *testing.T, f func(t *testing.T, s *site), with ...func(*site)) {
 	t.Helper()
