@@ -86,6 +86,14 @@ func newRig(t *testing.T, seed uint64) *rig {
 	return r
 }
 
+// firstDay is a rig whose site has what the book has.
+func firstDay(t *testing.T, seed uint64) *rig {
+	t.Helper()
+	r := newRig(t, seed)
+	r.mustEqual("first day", time.Minute)
+	return r
+}
+
 func (r *rig) startCloud() {
 	c, err := NewCloud(CloudConfig{Broker: "mqtt://none", Key: testKey("cloud-1"), Source: r.book, Log: testLog(r.t, "cloud")})
 	if err != nil {
@@ -105,6 +113,20 @@ func (r *rig) startCloud() {
 	r.lineCloud.Store(c)
 	r.cloud, r.stopC = c, func() { cancel(); wg.Wait() }
 	c.opened()
+}
+
+// restoreCloud starts the cloud again from a backup that knows the first delta
+// only.
+func (r *rig) restoreCloud() {
+	r.t.Helper()
+	r.stopC()
+	if err := r.book.do(rigSite, func(p *page) error {
+		p.payloads, p.heads = p.payloads[:1], p.heads[:1]
+		return nil
+	}); err != nil {
+		r.t.Fatal(err)
+	}
+	r.startCloud()
 }
 
 func (r *rig) startSite() {
@@ -210,8 +232,7 @@ func TestLossyLine(t *testing.T) {
 
 func TestDeltaGoesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, 1)
-		r.mustEqual("first day", time.Minute)
+		r := firstDay(t, 1)
 		time.Sleep(time.Hour)
 		began := time.Now()
 		r.book.write(rigSite, 1, "now")
@@ -249,8 +270,7 @@ func TestLargeSnapshot(t *testing.T) {
 
 func TestNewEpochAndLostLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, 4)
-		r.mustEqual("first day", time.Minute)
+		r := firstDay(t, 4)
 		r.book.write(rigSite, 1, "a")
 		r.mustEqual("one delta", time.Minute)
 		r.book.newEpoch(rigSite)
@@ -273,21 +293,12 @@ func TestNewEpochAndLostLog(t *testing.T) {
 
 func TestSiteAheadOfItsLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, 5)
-		r.mustEqual("first day", time.Minute)
+		r := firstDay(t, 5)
 		r.book.write(rigSite, 1, "a")
 		r.book.write(rigSite, 2, "b")
 		r.mustEqual("two deltas", time.Minute)
-		r.stopC()
-		// The cloud comes back from a backup that knows the first one only.
-		if err := r.book.do(rigSite, func(p *page) error {
-			p.payloads, p.heads = p.payloads[:1], p.heads[:1]
-			return nil
-		}); err != nil {
-			t.Fatal(err)
-		}
 		before := r.post.disk.head
-		r.startCloud()
+		r.restoreCloud()
 		time.Sleep(5 * time.Minute)
 		if s := r.cloud.SiteStates()[rigSite]; !s.Ahead {
 			t.Errorf("%+v, want ahead", s)
@@ -301,8 +312,7 @@ func TestSiteAheadOfItsLog(t *testing.T) {
 
 func TestSourceFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, 6)
-		r.mustEqual("first day", time.Minute)
+		r := firstDay(t, 6)
 		r.book.mu.Lock()
 		r.book.fail = errors.New("disk is full")
 		r.book.mu.Unlock()
@@ -325,29 +335,17 @@ func TestForgedAndMisplaced(t *testing.T) {
 		r := newRig(t, 7)
 		r.book.addSite("south")
 		r.mustEqual("first day", time.Minute)
-		up := func(k delta.Key, typ, site string, m delta.Message) []byte {
-			delta.HeaderOf(m).Site = site
-			payload, err := delta.Encode(m)
-			if err != nil {
-				t.Fatal(err)
-			}
-			envelope, err := delta.Seal(k, typ, payload)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return envelope
-		}
 		events := func() delta.Message {
 			return &delta.Events{EventEpoch: "e", Events: []access.Event{{N: 1, Kind: access.EventUnlock}}}
 		}
 		for _, envelope := range [][]byte{
 			nil,
 			[]byte("rubbish"),
-			up(testKey("stranger"), delta.UpTyp, rigSite, events()),
-			up(testKey("south"), delta.UpTyp, "south", events()),   // another site's, on our topic
-			up(testKey(rigSite), delta.UpTyp, "south", events()),   // ours, in another's name
-			up(testKey(rigSite), delta.DownTyp, rigSite, events()), // reflected
-			up(testKey(rigSite), delta.UpTyp, rigSite, &delta.Beat{}),
+			sealed(t, testKey("stranger"), delta.UpTyp, rigSite, events()),
+			sealed(t, testKey("south"), delta.UpTyp, "south", events()),   // another site's, on our topic
+			sealed(t, testKey(rigSite), delta.UpTyp, "south", events()),   // ours, in another's name
+			sealed(t, testKey(rigSite), delta.DownTyp, rigSite, events()), // reflected
+			sealed(t, testKey(rigSite), delta.UpTyp, rigSite, &delta.Beat{}),
 		} {
 			r.cloud.receive(upTopic(rigSite), envelope)
 		}
@@ -372,10 +370,10 @@ func TestForgedAndMisplaced(t *testing.T) {
 			payload  bool
 		}{
 			{[]byte("rubbish"), delta.ErrForm, false},
-			{up(testKey(rigSite), delta.DownTyp, rigSite, &delta.Beat{}), delta.ErrKey, false},
-			{up(cloudKey, delta.UpTyp, rigSite, &delta.Beat{}), delta.ErrTyp, false},
-			{up(cloudKey, delta.DownTyp, "south", &delta.Beat{}), delta.ErrSite, false},
-			{up(cloudKey, delta.DownTyp, rigSite, events()), delta.ErrType, true},
+			{sealed(t, testKey(rigSite), delta.DownTyp, rigSite, &delta.Beat{}), delta.ErrKey, false},
+			{sealed(t, cloudKey, delta.UpTyp, rigSite, &delta.Beat{}), delta.ErrTyp, false},
+			{sealed(t, cloudKey, delta.DownTyp, "south", &delta.Beat{}), delta.ErrSite, false},
+			{sealed(t, cloudKey, delta.DownTyp, rigSite, events()), delta.ErrType, true},
 		} {
 			in := r.site.open(tt.envelope)
 			if !errors.Is(in.Err, tt.want) || in.Message != nil || (in.Payload != nil) != tt.payload {
@@ -417,8 +415,7 @@ func TestCommand(t *testing.T) {
 // A site that refuses gets a snapshot, and then less and less.
 func TestNackSlowsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, 9)
-		r.mustEqual("first day", time.Minute)
+		r := firstDay(t, 9)
 		r.stopS()
 		nack := func() {
 			if err := r.site.Send(t.Context(), &delta.Nack{Epoch: 1, Seq: 1, Reason: "shape"}); err != nil {
@@ -508,20 +505,12 @@ func TestDenialsOvertake(t *testing.T) {
 // log has grown past it, without a new connection.
 func TestLogCatchesUpWithTheSite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, 22)
-		r.mustEqual("first day", time.Minute)
+		r := firstDay(t, 22)
 		for n := range 3 {
 			r.book.write(rigSite, n, "a")
 		}
 		r.mustEqual("three deltas", time.Minute)
-		r.stopC()
-		if err := r.book.do(rigSite, func(p *page) error { // a backup that knows the first one only
-			p.payloads, p.heads = p.payloads[:1], p.heads[:1]
-			return nil
-		}); err != nil {
-			t.Fatal(err)
-		}
-		r.startCloud()
+		r.restoreCloud()
 		time.Sleep(time.Minute)
 		for n := range 2 { // as long as the one that the site has, and another
 			if !r.cloud.SiteStates()[rigSite].Ahead {
@@ -535,27 +524,32 @@ func TestLogCatchesUpWithTheSite(t *testing.T) {
 	})
 }
 
-// upFrom is a message as a site with this key sends it.
-func upFrom(t *testing.T, site string, m delta.Message) []byte {
+// sealed is a message in the site's name, as who has the key k sends it.
+func sealed(t *testing.T, k delta.Key, typ, site string, m delta.Message) []byte {
 	t.Helper()
 	delta.HeaderOf(m).Site = site
 	payload, err := delta.Encode(m)
 	if err != nil {
 		t.Fatal(err)
 	}
-	envelope, err := delta.Seal(testKey(site), delta.UpTyp, payload)
+	envelope, err := delta.Seal(k, typ, payload)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return envelope
 }
 
+// upFrom is a message as the site sends it.
+func upFrom(t *testing.T, site string, m delta.Message) []byte {
+	t.Helper()
+	return sealed(t, testKey(site), delta.UpTyp, site, m)
+}
+
 // A site that we hear and that does not hear us repeats its hello. It must not
 // be sent the whole window each time.
 func TestRepeatedHelloIsNoStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, 23)
-		r.mustEqual("first day", time.Minute)
+		r := firstDay(t, 23)
 		r.stopS()
 		r.lineSite.Store(nil)
 		for n := range 100 {
@@ -581,8 +575,7 @@ func TestRepeatedHelloIsNoStorm(t *testing.T) {
 // chase one another.
 func TestTwoAgentsOfOneSite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, 24)
-		r.mustEqual("first day", time.Minute)
+		r := firstDay(t, 24)
 		r.stopS()
 		r.lineSite.Store(nil)
 		count := func() (n int) {
@@ -618,8 +611,7 @@ func TestTwoAgentsOfOneSite(t *testing.T) {
 // A peer that floods us fills neither the memory nor the log file.
 func TestFloodIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, 25)
-		r.mustEqual("first day", time.Minute)
+		r := firstDay(t, 25)
 		r.cloud.mu.Lock()
 		l := r.cloud.lanes[rigSite]
 		r.cloud.mu.Unlock()
