@@ -107,7 +107,7 @@ func (w *work) keepHeld() error {
 
 // heldPins is all that is held at every property.
 func (w *work) heldPins() (all []Pin, err error) {
-	open, err := w.tx.Holds(w.org.ID, true)
+	open, err := w.tx.Holds(w.org.ID, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -82,7 +82,7 @@ func (s *Service) hold(ctx context.Context, by Actor, org string, p Proposal, pr
 			return err
 		}
 		h.Proposal = &held
-		open, err := w.tx.Holds(org, true)
+		open, err := w.tx.Holds(org, 0)
 		if err != nil {
 			return err
 		}
@@ -156,14 +156,23 @@ func (s *Service) Preview(ctx context.Context, org string, p Proposal, named int
 	return out, err
 }
 
-// Holds lists what waits for a person, or all that ever did, oldest first. For
-// what the directory takes away the previews have counts alone: see Hold.
+// mostDecided is how many holds that wait no more are listed: there is no end to
+// those that somebody can make and discard. The audit trail has them all.
+const mostDecided = 200
+
+// Holds lists what waits for a person, or besides that the latest that did,
+// oldest first. For what the directory takes away the previews have counts
+// alone: see Hold.
 func (s *Service) Holds(ctx context.Context, org string, openOnly bool) (all []Hold, err error) {
+	others := mostDecided
+	if openOnly {
+		others = 0
+	}
 	err = s.store.View(ctx, func(tx Tx) error {
 		if _, err := tx.Org(org); err != nil {
 			return err
 		}
-		all, err = tx.Holds(org, openOnly)
+		all, err = tx.Holds(org, others)
 		return err
 	})
 	return all, err
@@ -399,7 +408,7 @@ func (w *work) recount() error {
 
 // directoryHold is the id of the open hold of what the directory takes at site.
 func (w *work) directoryHold(site string, e *effect) (string, error) {
-	open, err := w.tx.Holds(w.org.ID, true)
+	open, err := w.tx.Holds(w.org.ID, 0)
 	if err != nil {
 		return "", err
 	}
@@ -421,7 +430,7 @@ func (w *work) directoryHold(site string, e *effect) (string, error) {
 
 // openHolds counts what waits for a person at a site.
 func openHolds(tx Tx, org, site string) (n int, err error) {
-	open, err := tx.Holds(org, true)
+	open, err := tx.Holds(org, 0)
 	for _, h := range open {
 		if h.Site == site {
 			n++

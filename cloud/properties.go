@@ -261,7 +261,7 @@ func (w *work) deleteProperty(site string) error {
 
 // endPins ends what is held at a site that is deleted.
 func (w *work) endPins(site string) error {
-	open, err := w.tx.Holds(w.org.ID, true)
+	open, err := w.tx.Holds(w.org.ID, 0)
 	if err != nil {
 		return err
 	}

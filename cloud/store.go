@@ -103,7 +103,7 @@ type Tx interface {
 	DeleteOutcomes(site string) error
 
 	Hold(org, id string) (Hold, error)
-	Holds(org string, openOnly bool) ([]Hold, error) // by id
+	Holds(org string, others int) ([]Hold, error) // by id: those that are open, and the latest so many others
 	PutHold(Hold) error
 	Pins(people []string) ([]Pin, error)                   // at every site
 	HoldPins(hold, after string, limit int) ([]Pin, error) // by person, those above after

@@ -63,7 +63,7 @@ func (s *Service) SyncStatus(ctx context.Context, org string) (SyncStatus, error
 		if st.SyncState, err = readSync(tx, org, o.Created); err != nil {
 			return err
 		}
-		holds, err := tx.Holds(org, true)
+		holds, err := tx.Holds(org, 0)
 		if err != nil {
 			return err
 		}

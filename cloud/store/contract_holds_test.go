@@ -17,17 +17,22 @@ func TestHoldsAndPins(t *testing.T) {
 			Preview: cloud.Preview{Site: "s", Openings: 1 << 40, People: []cloud.PersonEffect{{ID: "p", Name: odd, Loses: []string{"d"}}}}}
 		h2 := cloud.Hold{ID: "2", Org: "acme", Site: "s", State: cloud.HoldOpen, Preview: cloud.Preview{People: []cloud.PersonEffect{}}}
 		put := func(h cloud.Hold) func(cloud.Tx) error { return func(tx cloud.Tx) error { return tx.PutHold(h) } }
-		holds := func(open bool) func(cloud.Tx) ([]cloud.Hold, error) {
-			return func(tx cloud.Tx) ([]cloud.Hold, error) { return tx.Holds("acme", open) }
+		holds := func(others int) func(cloud.Tx) ([]cloud.Hold, error) {
+			return func(tx cloud.Tx) ([]cloud.Hold, error) { return tx.Holds("acme", others) }
 		}
 		c.update(putOrg("acme"), putOrg("other"), putSite("acme", "s"), putSite("acme", "t"), put(h2), put(h1))
 		is(c, "hold", h1, func(tx cloud.Tx) (cloud.Hold, error) { return tx.Hold("acme", "1") })
-		is(c, "open holds", []cloud.Hold{h1, h2}, holds(true))
+		is(c, "open holds", []cloud.Hold{h1, h2}, holds(0))
 		c.missing("hold of another", func(tx cloud.Tx) error { return second(tx.Hold("other", "1")) })
 		h1.State, h1.Decided, h1.DecidedBy = cloud.HoldConfirmed, at, "olga"
 		c.update(put(h1))
-		is(c, "open holds", []cloud.Hold{h2}, holds(true))
-		is(c, "all holds", []cloud.Hold{h1, h2}, holds(false))
+		is(c, "open holds", []cloud.Hold{h2}, holds(0))
+		is(c, "all holds", []cloud.Hold{h1, h2}, holds(1))
+		h0 := h1
+		h0.ID = "0"
+		c.update(put(h0))
+		is(c, "the latest that is decided", []cloud.Hold{h1, h2}, holds(1))
+		is(c, "the latest two", []cloud.Hold{h0, h1, h2}, holds(2))
 
 		pin := func(site, person string) cloud.Pin {
 			return cloud.Pin{Person: person, Site: site, Hold: "2", Since: at, Kept: cloud.Outcome{Person: person, Site: site, Rule: "r", Groups: []string{odd}, BLE: true, HeldCard: true}}

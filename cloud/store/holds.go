@@ -20,11 +20,12 @@ func (t *tx) Hold(org, id string) (cloud.Hold, error) {
 	return one(t, scanHold, `SELECT doc FROM hold WHERE id = $1 AND org = $2`, id, org)
 }
 
-func (t *tx) Holds(org string, openOnly bool) ([]cloud.Hold, error) {
-	if openOnly {
+func (t *tx) Holds(org string, others int) ([]cloud.Hold, error) {
+	if others == 0 {
 		return all(t, scanHold, `SELECT doc FROM hold WHERE org = $1 AND state = 'open' ORDER BY id`, org)
 	}
-	return all(t, scanHold, `SELECT doc FROM hold WHERE org = $1 ORDER BY id`, org)
+	return all(t, scanHold, `SELECT doc FROM hold WHERE org = $1 AND (state = 'open'
+		OR id IN (SELECT id FROM hold WHERE org = $1 AND state <> 'open' ORDER BY id DESC LIMIT $2)) ORDER BY id`, org, others)
 }
 
 func (t *tx) PutHold(h cloud.Hold) error {

@@ -39,7 +39,7 @@ func everyStatement(t *testing.T, db *DB) (seen map[string]*sql.Stmt) {
 			x.ExpireToken("o", "t", time.Now()), x.TouchToken("o", "t", cloud.TokenUse{At: time.Now()}), x.PutPool("o", cloud.Pool{Technology: "ble"}), x.DeletePool("o", "ble"),
 			x.PutSiteState("s", cloud.SiteState{}), x.AppendAudit(cloud.AuditEntry{ID: "1", Org: "o"}), x.PutRecord(cloud.RecordRow{Site: "s", Ref: access.Ref{Kind: "person", Key: "a"}, Doc: []byte("{}")}),
 			x.DeleteRecord("s", access.Ref{Kind: "person", Key: "b"}), x.DeleteCard("o", "c"), x.DeleteToken("o", "t"), x.DeleteItem("s", "door", "d"), x.DeleteRule("s", "r"), x.DeleteBadgeType("o", "b"), x.DeleteManualMember(cloud.ManualMember{}))
-		must(one(x.Hold("o", "h")), one(x.Holds("o", true)), one(x.Holds("o", false)), one(x.Pins(ids)), one(x.HoldPins("h", "", 5)), one(x.CountPins("h")), one(x.IsDirty("o", "a")))
+		must(one(x.Hold("o", "h")), one(x.Holds("o", 0)), one(x.Holds("o", 5)), one(x.Pins(ids)), one(x.HoldPins("h", "", 5)), one(x.CountPins("h")), one(x.IsDirty("o", "a")))
 		_, _, err := x.LogTimes("s", 1, 1)
 		_, _, errKeys := x.CountKeys("o", "ble")
 		must(err, errKeys, one(x.Pools("o")), one(x.PendingKeys("o", "ble", 5)))
