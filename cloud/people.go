@@ -198,6 +198,8 @@ func (w *work) patchPerson(row *PersonRow, p PersonPatch) error {
 	if p.Kind != nil && *p.Kind != access.KindFull && *p.Kind != access.KindSmartbox {
 		return invalid("kind", "want FULL or SMARTBOX")
 	}
+	state, email := row.State(), strings.Join(row.Emails, "") // who is made by hand has one at most
+	was := email
 	set(w, "name", &row.Name, p.Name)
 	set(w, "kind", &row.Kind, p.Kind)
 	set(w, "suspended", &row.Suspended, p.Suspended)
@@ -205,11 +207,9 @@ func (w *work) patchPerson(row *PersonRow, p PersonPatch) error {
 		if err := checkLabel("email", *p.Email); err != nil {
 			return err
 		}
-		row.Emails = nil
-		if *p.Email != "" {
-			row.Emails = []string{fold(*p.Email)}
+		if set(w, "email", &email, new(fold(*p.Email))); email != was {
+			row.Emails = slices.DeleteFunc([]string{email}, func(s string) bool { return s == "" })
 		}
-		w.note("email", nil, *p.Email)
 	}
 	if w.changes == nil {
 		return nil
@@ -227,7 +227,7 @@ func (w *work) patchPerson(row *PersonRow, p PersonPatch) error {
 		row.Version++
 	}
 	w.people[row.ID] = true
-	w.roles[row.ID] = p.Suspended != nil || p.Email != nil
+	w.roles[row.ID] = row.State() != state || email != was
 	return w.tx.PutPerson(*row)
 }
 

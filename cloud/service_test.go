@@ -719,3 +719,42 @@ func TestAuditHasNoWholeCardNumber(t *testing.T) {
 		t.Errorf("newest entries: %s; the refusal says %q", got, entries[2].Error)
 	}
 }
+
+// TestSayingTheSameOfAPersonChangesNothing: neither the trail nor sessions take
+// note of a name, an address or a suspension that is there already.
+func TestSayingTheSameOfAPersonChangesNothing(t *testing.T) {
+	w := newWorld(t)
+	p, err := w.svc.CreatePerson(w.ctx, admin, "acme", cloud.NewPerson{Name: "Visitor", Email: "V@example.com"})
+	w.ok(err)
+	changes := func() (n int64) {
+		w.ok(w.db.View(w.ctx, func(tx cloud.Tx) error {
+			row, err := tx.Person("acme", p.ID)
+			n = row.RoleChanges
+			return err
+		}))
+		return n
+	}
+	patch := func(patch cloud.PersonPatch) {
+		t.Helper()
+		_, err := w.svc.PatchPerson(w.ctx, admin, "acme", p.ID, patch)
+		w.ok(err)
+	}
+	trail := func() cloud.AuditEntry {
+		all, err := w.svc.Audit(w.ctx, "acme", "", 1)
+		w.ok(err)
+		return all[0]
+	}
+	before, entry := changes(), trail().ID
+	patch(cloud.PersonPatch{Name: new("Visitor"), Email: new("v@EXAMPLE.com"), Suspended: new(false)})
+	if trail().ID != entry {
+		t.Errorf("the trail says %+v", trail())
+	}
+	patch(cloud.PersonPatch{Name: new("The visitor"), Email: new("v@example.com"), Suspended: new(false)})
+	if got := changes(); got != before {
+		t.Errorf("a name ends %d sessions", got-before)
+	}
+	patch(cloud.PersonPatch{Email: new("")})
+	if c := trail().Changes["email"]; c.Before != "v@example.com" || changes() == before {
+		t.Errorf("the trail has %+v, and sessions go on: %v", c, changes() == before)
+	}
+}
