@@ -211,7 +211,8 @@ func (s *Service) TakeUp(ctx context.Context) error {
 	_, shared := s.store.(Shared)
 	for _, d := range drafts {
 		now := stamp(s.now())
-		if d.Process == s.process || shared && now.Sub(d.At) < draftDead {
+		lives := now.Sub(d.At) < draftDead && !d.At.After(now.Add(clocksApart)) // or the clock has gone back since
+		if d.Process == s.process || shared && lives {
 			continue
 		}
 		if err := s.store.Update(ctx, func(tx Tx) error { return s.takeUp(tx, d, now) }); err != nil {

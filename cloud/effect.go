@@ -89,10 +89,16 @@ type Loss struct {
 	Held   int    `json:"h,omitempty"`
 }
 
-// recent drops the losses that are more than an hour old.
+// recent drops the losses that are more than an hour old. Those from later than
+// now, over which the clock has gone back, are of now, or they would count until
+// it comes there again.
 func recent(all []Loss, now time.Time) []Loss {
-	from := now.Add(-time.Hour).Unix() / 60
-	return slices.DeleteFunc(slices.Clone(all), func(l Loss) bool { return l.Minute <= from })
+	from, to := now.Add(-time.Hour).Unix()/60, now.Unix()/60
+	all = slices.DeleteFunc(slices.Clone(all), func(l Loss) bool { return l.Minute <= from })
+	for i := range all {
+		all[i].Minute = min(all[i].Minute, to)
+	}
+	return all
 }
 
 // lostBy adds up the recent losses of a cause.

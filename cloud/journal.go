@@ -248,7 +248,7 @@ func (p *pages) merge(earlier *pages) {
 // keep writes the pages of one organisation.
 func (s *Service) keep(tx Tx, org string, p *pages) error {
 	now := stamp(s.now())
-	if err := keepSync(tx, org, p.sync); err != nil {
+	if err := keepSync(tx, org, p.sync, now); err != nil {
 		return err
 	}
 	for id, use := range p.tokens {

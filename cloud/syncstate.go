@@ -154,7 +154,27 @@ func readSync(tx Tx, org string, now time.Time) (SyncState, error) {
 	return st, json.Unmarshal(doc, &st)
 }
 
-func keepSync(tx Tx, org string, more SyncState) error {
+// forget drops what seems to be from later than now, over which the clock has
+// gone back: nothing that comes would be newer for as long as it went.
+func (s *SyncState) forget(now time.Time) {
+	late := func(t time.Time) bool { return t.After(now.Add(clocksApart)) }
+	if late(s.LastSeen) {
+		s.LastSeen, s.LastClient, s.LastToken = time.Time{}, "", ""
+	}
+	if late(s.LastWrite) {
+		s.LastWrite = time.Time{}
+	}
+	if late(s.Cycle.Ended) {
+		s.Cycle, s.Previous = SyncCycle{}, SyncCycle{}
+	}
+	for _, e := range s.Errors {
+		if late(e.Last) {
+			e.Last = now
+		}
+	}
+}
+
+func keepSync(tx Tx, org string, more SyncState, now time.Time) error {
 	if more.LastSeen.IsZero() {
 		return nil
 	}
@@ -162,6 +182,7 @@ func keepSync(tx Tx, org string, more SyncState) error {
 	if err != nil {
 		return err
 	}
+	st.forget(now)
 	st.merge(more)
 	doc, err := encodeRecord(st)
 	if err != nil {
