@@ -57,6 +57,24 @@ func personID(p PersonRow) string { return p.ID }
 func groupID(g GroupRow) string   { return g.ID }
 func cardID(c Card) string        { return c.ID }
 
+// names are what a row is found by; attr is what its own name is called.
+type names struct{ id, attr, name, external, pulled string }
+
+// value is the name that attr asks for, as a Term has it.
+func (n names) value(attr string) string {
+	switch attr {
+	case "id":
+		return n.id
+	case n.attr:
+		return fold(n.name)
+	case "externalId":
+		return n.external
+	case "pulledId":
+		return n.pulled
+	}
+	return ""
+}
+
 // term is the one value that f asks for, as a row has it.
 func (f Find) term() (Term, error) {
 	if len(f.Terms) != 1 || f.After != "" {
@@ -76,25 +94,15 @@ func cut[R any](rows []R, start, count int) []R {
 
 // People.
 
-// value is what p is found by.
-func (p *PersonRow) value(attr string) string {
-	switch attr {
-	case "id":
-		return p.ID
-	case "userName":
-		return fold(p.UserName)
-	case "externalId":
-		return p.ExternalID
-	case "pulledId":
-		return p.PulledID
-	}
-	return ""
+// names is what p is found by.
+func (p *PersonRow) names() names {
+	return names{p.ID, "userName", p.UserName, p.ExternalID, p.PulledID}
 }
 
 func (d *dryPull) PutPerson(p PersonRow) error {
 	d.people[p.ID] = &p
 	for _, attr := range []string{"id", "userName", "externalId", "pulledId"} {
-		t := Term{attr, p.value(attr)}
+		t := Term{attr, p.names().value(attr)}
 		if t.Value != "" && !slices.Contains(d.byTerm[t], p.ID) {
 			d.byTerm[t] = append(d.byTerm[t], p.ID)
 		}
@@ -151,7 +159,9 @@ func (d *dryPull) FindPeople(f Find, start, count int) ([]PersonRow, error) {
 		return nil, err
 	}
 	stored, err := d.Tx.FindPeople(f, 0, -1)
-	fits := func(p *PersonRow) bool { return p.value(t.Attr) == t.Value && (f.Origin == "" || p.Origin == f.Origin) }
+	fits := func(p *PersonRow) bool {
+		return p.names().value(t.Attr) == t.Value && (f.Origin == "" || p.Origin == f.Origin)
+	}
 	return cut(overlaid(stored, picked(d.people, d.byTerm[t], fits), d.people, personID), start, count), err
 }
 
@@ -220,17 +230,9 @@ func (d *dryPull) CardsByBits(org string, b wiegand.Bits) ([]Card, error) {
 
 // Groups.
 
-// value is what g is found by.
-func (g *GroupRow) value(attr string) string {
-	switch attr {
-	case "displayName":
-		return fold(g.DisplayName)
-	case "externalId":
-		return g.ExternalID
-	case "pulledId":
-		return g.PulledID
-	}
-	return ""
+// names is what g is found by.
+func (g *GroupRow) names() names {
+	return names{g.ID, "displayName", g.DisplayName, g.ExternalID, g.PulledID}
 }
 
 func (d *dryPull) PutGroup(g GroupRow) error {
@@ -249,7 +251,7 @@ func (d *dryPull) FindGroups(f Find, start, count int) ([]GroupRow, error) {
 		return nil, err
 	}
 	stored, err := d.Tx.FindGroups(f, 0, -1)
-	fits := func(g *GroupRow) bool { return g.value(t.Attr) == t.Value }
+	fits := func(g *GroupRow) bool { return g.names().value(t.Attr) == t.Value }
 	return cut(overlaid(stored, picked(d.groups, slices.Collect(maps.Keys(d.groups)), fits), d.groups, groupID), start, count), err
 }
 
