@@ -7,8 +7,8 @@
 // and secure.go (the secure channel of both ends) know no clock and no port.
 // bus.go, and filesend.go with filereceive.go (the two ends of a file transfer),
 // decide and do nothing; they get the time as an argument. multipart.go and
-// split.go put messages together that do not fit one frame, keypad.go PINs.
-// line.go with lineworker.go is the only code that blocks.
+// split.go put messages together that do not fit one frame. line.go with
+// lineworker.go is the only code that blocks.
 //
 // Card bits and PINs pass through here. Every type that carries them prints as
 // what it is and how long, never as what it holds.
