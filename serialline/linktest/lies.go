@@ -52,13 +52,6 @@ func (c *Controller) Reboot() error {
 	return c.start()
 }
 
-// SetClock puts the clock to t behind the host's back.
-func (c *Controller) SetClock(t time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.state.offset = t.UnixMilli() - c.conf.Now().UnixMilli()
-}
-
 // ForgetClock makes the clock one that was never set, which stands at 1970.
 func (c *Controller) ForgetClock() {
 	c.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -176,6 +177,36 @@ func TestLoadDecideRevokeUpsert(t *testing.T) {
 		}
 		if got, root, version := c.Dump(); len(got) != 21 || root != want || version != 1 {
 			t.Errorf("Dump has %d records of version %d", len(got), version)
+		}
+	})
+}
+
+// TestPartialTransaction: records that come and keys that go, in any mixture.
+func TestPartialTransaction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, cl := greeted(t)
+		ctx := t.Context()
+		must(t, load(ctx, cl, full(1), rootOf(recs(0, 4)...), recs(0, 4)))
+		_, err := cl.Begin(ctx, serialline.BeginRequest{Table: serialline.TableCredentials, Txn: 2, Epoch: 10, Base: 1, Target: 2, Count: 4})
+		must(t, err)
+		_, err = cl.Put(ctx, 2, 0, rec(7))
+		must(t, err)
+		next, err := cl.Del(ctx, 2, 1, rec(1).Key, rec(2).Key)
+		if err != nil || next != 3 {
+			t.Fatalf("next %d, %v; want 3", next, err)
+		}
+		_, err = cl.Put(ctx, 2, 3, rec(2)) // the last word on a key counts
+		must(t, err)
+		want := rootOf(rec(0), rec(2), rec(3), rec(7))
+		_, err = cl.Commit(ctx, 2, want)
+		must(t, err)
+		if _, root, _ := c.Dump(); root != want {
+			t.Error("the table is not what it should be")
+		}
+		for _, n := range []int{0, serialline.MaxDel + 1} {
+			if _, err := cl.Del(ctx, 2, 0, make([]serialline.Key, n)...); err == nil || !strings.Contains(err.Error(), "want 1 to") {
+				t.Errorf("DEL of %d keys: %v, want it refused before it goes out", n, err)
+			}
 		}
 	})
 }
