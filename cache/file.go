@@ -18,6 +18,8 @@ import (
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"latchkey/internal/durable"
 )
 
 //go:embed migrations
@@ -290,7 +292,7 @@ func setAside(path string, now time.Time) (string, error) {
 			return "", fmt.Errorf("cache: set aside: %w", err)
 		}
 	}
-	if err := syncDir(filepath.Dir(path)); err != nil {
+	if err := durable.Names(filepath.Dir(path)); err != nil {
 		return "", fmt.Errorf("cache: set aside: %w", err)
 	}
 	return aside, nil
@@ -373,7 +375,7 @@ func promote(fresh, path string) error {
 	if err := os.Rename(fresh, path); err != nil {
 		return fmt.Errorf("cache: %w", err)
 	}
-	return syncDir(filepath.Dir(path))
+	return durable.Names(filepath.Dir(path))
 }
 
 func removeAll(path string) error {

@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"latchkey/internal/durable"
 )
 
 // KeySize is the size of a cache key in bytes.
@@ -72,19 +74,7 @@ func makeKey(path string) (err error) {
 	if err := os.Link(f.Name(), path); err != nil {
 		return err
 	}
-	return syncDir(dir)
-}
-
-// syncDir makes the names in dir durable. Windows cannot, and does not need to.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return durable.Names(dir)
 }
 
 // errSeal says that a row is not what was once written under its name.

@@ -14,10 +14,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"latchkey/delta"
+	"latchkey/internal/durable"
 )
 
 // maxFile is more than any file of secrets has, in bytes.
@@ -145,7 +145,7 @@ func write(file, line string) error {
 	}
 	err = errors.Join(err, os.Remove(f.Name()))
 	for _, d := range changed {
-		err = errors.Join(err, syncDir(d))
+		err = errors.Join(err, durable.Names(d))
 	}
 	return err
 }
@@ -160,17 +160,4 @@ func makeDir(dir string) (changed []string, err error) {
 		}
 	}
 	return changed, os.MkdirAll(dir, 0o700)
-}
-
-// syncDir puts a folder's entries on the disk. On Windows a folder cannot be
-// flushed, and NTFS keeps a journal of names.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

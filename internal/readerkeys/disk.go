@@ -5,7 +5,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
+
+	"latchkey/internal/durable"
 )
 
 // A disk is what a Store does to its folder, one step a method, so that a test
@@ -45,18 +46,7 @@ func (d folder) Create(name string) (file, error) {
 
 func (d folder) Rename(old, new string) error { return os.Rename(d.path(old), d.path(new)) }
 
-// SyncDir does nothing on Windows, where a folder cannot be flushed; NTFS keeps
-// a journal of names.
-func (d folder) SyncDir() error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	f, err := os.Open(string(d))
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
+func (d folder) SyncDir() error { return durable.Names(string(d)) }
 
 func (d folder) List() (names []string, err error) {
 	entries, err := os.ReadDir(string(d))

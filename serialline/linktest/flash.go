@@ -10,6 +10,8 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+
+	"latchkey/internal/durable"
 )
 
 // A flash is where a controller keeps what outlives a loss of power. Each write
@@ -83,7 +85,7 @@ func (d *dirFlash) replace(name string, b []byte) error {
 	if err := os.Rename(next, d.path(name)); err != nil {
 		return err
 	}
-	return syncDir(d.dir)
+	return durable.Names(d.dir)
 }
 
 func (d *dirFlash) truncate(name string, size int64) error {

@@ -12,6 +12,3 @@ func lockDir(dir string) (*os.File, error) {
 }
 
 func syncData(f *os.File) error { return f.Sync() }
-
-// syncDir has nothing to do: not every system can sync a folder.
-func syncDir(string) error { return nil }
