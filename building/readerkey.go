@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"latchkey/internal/durable"
 	"latchkey/osdp"
 )
 
@@ -26,6 +27,9 @@ func PairReader(dir, reader string, k osdp.Key) error {
 	_, err = fmt.Fprintln(f, k.Hex())
 	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
 		err = os.Rename(f.Name(), file)
+	}
+	if err == nil {
+		err = durable.Names(filepath.Dir(file))
 	}
 	if err != nil {
 		os.Remove(f.Name())

@@ -52,7 +52,7 @@ var may = map[string]string{
 	"cloud/admin/signin/oidctest": "",
 	"cloud/okta":                  "cloud cloud/seal access wiegand delta internal/pause",
 	"cloud/okta/oktatest":         "",
-	"building":                    "internal/program osdp/osdptest serialline/linktest controller/controllertest osdp serialline" + simulated,
+	"building":                    "internal/durable internal/program osdp/osdptest serialline/linktest controller/controllertest osdp serialline" + simulated,
 	"internal/siteapp":            "*",
 	"internal/cloudapp":           "*",
 	"internal/arch":               "",
