@@ -46,22 +46,32 @@ func TestForecastHoldsNobodyUp(t *testing.T) {
 	w.found("meanwhile@example.com")
 }
 
-// TestForecastCountsTheHeld: whose loss waits already is not lost anew, and is
-// told apart from those who lose.
-func TestForecastCountsTheHeld(t *testing.T) {
-	w := newWorld(t)
+// heldStaff is a world of 30 people in the group Staff, the first of whom is of
+// that kind. All but the last five have left it since, which is held. p has them
+// all, and no group.
+func heldStaff(t *testing.T, kind string) (w *world, p cloud.Pull, members []string) {
+	t.Helper()
+	w = newWorld(t)
 	w.rule("north", cloud.Rule{Conditions: []cloud.Condition{{Group: "Staff"}}})
-	p := cloud.Pull{}
-	var members []string
 	for n := range 30 {
 		u := pulled(fmt.Sprintf("00u%02d", n), fmt.Sprintf("p%d@example.com", n), fmt.Sprint(1000+n))
+		if n == 0 {
+			u.Attrs["userType"] = kind
+		}
 		p.Users = append(p.Users, u)
 		members = append(members, u.ID)
 		w.pull(u)
 	}
 	w.pullGroup("00g1", "Staff", members...)
 	w.ok(w.svc.Settle(w.ctx))
-	w.pullGroup("00g1", "Staff", members[25:]...) // 25 of 30 wait now
+	w.pullGroup("00g1", "Staff", members[25:]...)
+	return w, p, members
+}
+
+// TestForecastCountsTheHeld: whose loss waits already is not lost anew, and is
+// told apart from those who lose.
+func TestForecastCountsTheHeld(t *testing.T) {
+	w, p, members := heldStaff(t, access.KindFull)
 	forecast := func(staff []string, held, lose, gain int) {
 		t.Helper()
 		p.Groups = []cloud.PulledGroup{{ID: "00g1", Name: "Staff", Members: staff}}
@@ -82,22 +92,7 @@ func TestForecastCountsTheHeld(t *testing.T) {
 // TestForecastCutsTheHeld: somebody whose loss is held, who opened key cabinets
 // alone and is to open doors, loses what is held: it gives nobody new doors.
 func TestForecastCutsTheHeld(t *testing.T) {
-	w := newWorld(t)
-	w.rule("north", cloud.Rule{Conditions: []cloud.Condition{{Group: "Staff"}}})
-	p := cloud.Pull{}
-	var members []string
-	for n := range 30 {
-		u := pulled(fmt.Sprintf("00u%02d", n), fmt.Sprintf("p%d@example.com", n), fmt.Sprint(1000+n))
-		if n == 0 {
-			u.Attrs["userType"] = access.KindSmartbox
-		}
-		p.Users = append(p.Users, u)
-		members = append(members, u.ID)
-		w.pull(u)
-	}
-	w.pullGroup("00g1", "Staff", members...)
-	w.ok(w.svc.Settle(w.ctx))
-	w.pullGroup("00g1", "Staff", members[25:]...) // 25 wait
+	w, p, _ := heldStaff(t, access.KindSmartbox)
 	p.Users[0].Attrs["userType"] = access.KindFull
 	f, err := w.svc.ForecastPull(w.ctx, "acme", p)
 	w.ok(err)
