@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"runtime"
@@ -163,15 +162,7 @@ func TestPartsOfMembers(t *testing.T) {
 // after every so many.
 func countMembers(t *testing.T, c *tenant, path string, subs, every int) (seen int, most uint64) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), "GET", c.base+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+c.token)
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
+	res := c.get(path)
 	defer res.Body.Close()
 	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "application/scim+json" {
 		t.Fatalf("got %s, %s", res.Status, res.Header.Get("Content-Type"))
@@ -336,15 +327,7 @@ func TestAnswerBrokenOff(t *testing.T) {
 	}
 	group := c.create("/Groups?excludedAttributes=members", `{"displayName":"Large","members":[`+strings.Join(ids, ",")+`]}`)
 	failing.after = 3
-	req, err := http.NewRequestWithContext(t.Context(), "GET", c.base+"/Groups/"+group, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+c.token)
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
+	res := c.get("/Groups/" + group)
 	defer res.Body.Close()
 	var got bytes.Buffer
 	if _, err := got.ReadFrom(res.Body); err == nil {

@@ -85,6 +85,21 @@ func cloudOver(t testing.TB, db cloud.Store, orgs ...cloud.Org) []*tenant {
 	return all
 }
 
+// get asks for path; the caller closes the answer's body.
+func (c *tenant) get(path string) *http.Response {
+	c.t.Helper()
+	req, err := http.NewRequestWithContext(c.t.Context(), "GET", c.base+path, nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return res
+}
+
 // do sends a request and wants its status.
 func (c *tenant) do(want int, method, path, body string) map[string]any {
 	c.t.Helper()
