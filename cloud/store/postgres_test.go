@@ -273,17 +273,7 @@ func TestPostgresMigrationsGoBothWays(t *testing.T) {
 		wg.Go(func() { openTestPostgres(t, url) })
 	}
 	wg.Wait()
-	db := openTestPostgres(t, url)
-	p, err := db.migrations()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.DownTo(t.Context(), 0); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.Up(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	migrateBothWays(t, &openTestPostgres(t, url).DB)
 }
 
 // TestNewerDatabaseIsRefused: an old release must not write to what it does not

@@ -64,7 +64,12 @@ func TestOpenAgainKeepsEverything(t *testing.T) {
 }
 
 func TestMigrationsGoBothWays(t *testing.T) {
-	db := open(t, filepath.Join(t.TempDir(), "cloud.db"))
+	migrateBothWays(t, open(t, filepath.Join(t.TempDir(), "cloud.db")))
+}
+
+// migrateBothWays takes all of the schema away, and makes it again.
+func migrateBothWays(t *testing.T, db *DB) {
+	t.Helper()
 	p, err := db.migrations()
 	if err != nil {
 		t.Fatal(err)
