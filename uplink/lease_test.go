@@ -137,15 +137,21 @@ func newChoir(t *testing.T, sites ...string) *choir {
 	return &choir{t: t, book: newBook(t, sites...), desk: newDesk(sites...), cloud: map[string]*Cloud{}}
 }
 
+// duet is two clouds that hear one site, of which the first has its lease.
+func duet(t *testing.T) (c *choir, a, b *running) {
+	c = newChoir(t, "north")
+	a = c.sing("a")
+	time.Sleep(time.Second)
+	b = c.sing("b")
+	time.Sleep(3 * time.Second)
+	return c, a, b
+}
+
 // TestOneCloudServesASite: of two that hear a site the one that has the lease
 // answers, until it stops; then the other does, soon.
 func TestOneCloudServesASite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newChoir(t, "north")
-		a := c.sing("a")
-		time.Sleep(time.Second)
-		b := c.sing("b")
-		time.Sleep(3 * time.Second)
+		c, a, b := duet(t)
 		since := time.Now()
 		for i := range 5 {
 			c.say("north", hello(fmt.Sprint("a", i)))
@@ -173,11 +179,7 @@ func TestOneCloudServesASite(t *testing.T) {
 // by the time that another one may, though it hears everything.
 func TestCutOffCloudFallsSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newChoir(t, "north")
-		a := c.sing("a")
-		time.Sleep(time.Second)
-		b := c.sing("b")
-		time.Sleep(3 * time.Second)
+		c, a, b := duet(t)
 		c.desk.cut("a", true)
 		cut := time.Now()
 		for i := range 150 {
