@@ -89,16 +89,20 @@ func (v *buildingPage) events(c *call) error {
 	if err != nil {
 		return err
 	}
-	names := map[string]string{}
+	var people []string
+	for _, e := range all {
+		if e.Person != "" && !slices.Contains(people, e.Person) {
+			people = append(people, e.Person)
+		}
+	}
+	names, err := c.cloud.PeopleNames(c.Context(), c.Org, people)
+	if err != nil {
+		return err
+	}
 	for _, e := range slices.Backward(all) {
-		line := eventLine{SiteEvent: e, Good: e.Granted || e.Kind != access.EventAccess && e.Why() == ""}
+		line := eventLine{SiteEvent: e, Name: names[e.Person], Good: e.Granted || e.Kind != access.EventAccess && e.Why() == ""}
 		if e.Door != "" {
 			line.DoorName = items.DoorName(e.Door)
-		}
-		if e.Person != "" {
-			if line.Name, err = personName(c, names, e.Person); err != nil {
-				return err
-			}
 		}
 		v.Events = append(v.Events, line)
 	}

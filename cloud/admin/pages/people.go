@@ -89,7 +89,7 @@ func findPeople(c *call) (answer, error) {
 }
 
 func personLines(c *call, all []cloud.Person) ([]personLine, error) {
-	names, err := siteNames(c)
+	names, err := c.propertyNames()
 	if err != nil {
 		return nil, err
 	}
@@ -104,19 +104,6 @@ func personLines(c *call, all []cloud.Person) ([]personLine, error) {
 		lines = append(lines, line)
 	}
 	return lines, nil
-}
-
-// siteNames are the names of all properties by id.
-func siteNames(c *call) (map[string]string, error) {
-	all, err := c.cloud.Properties(c.Context(), c.Org)
-	names := map[string]string{}
-	for _, p := range all {
-		names[p.ID] = p.Name
-		if p.Name == "" {
-			names[p.ID] = p.ID
-		}
-	}
-	return names, err
 }
 
 // addPerson makes somebody whom no directory knows.

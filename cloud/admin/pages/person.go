@@ -81,6 +81,16 @@ func (v *personPage) access(c *call) error {
 	if err != nil {
 		return err
 	}
+	var decided []string // properties at which a rule did
+	for _, at := range v.Person.Sites {
+		if at.Rule != "" {
+			decided = append(decided, at.Site)
+		}
+	}
+	rules, err := c.cloud.RuleNames(c.Context(), c.Org, decided)
+	if err != nil {
+		return err
+	}
 	for _, p := range properties {
 		groups := everywhere[p.ID]
 		name := cmp.Or(p.Name, p.ID)
@@ -97,11 +107,11 @@ func (v *personPage) access(c *call) error {
 		if len(join.Groups) > 0 {
 			v.Join = append(v.Join, join)
 		}
-		site := personSite{ID: p.ID, Name: name, Groups: personGroups(at, groups), Role: at.Role, Mobile: mobileText(at.Mobile)}
-		if site.Rule, err = ruleName(c, p.ID, at.Rule); err != nil {
-			return err
+		rule, there := rules[p.ID][at.Rule]
+		if there {
+			rule = cmp.Or(rule, at.Rule)
 		}
-		v.Sites = append(v.Sites, site)
+		v.Sites = append(v.Sites, personSite{ID: p.ID, Name: name, Rule: rule, Groups: personGroups(at, groups), Role: at.Role, Mobile: mobileText(at.Mobile)})
 	}
 	return nil
 }
@@ -117,18 +127,6 @@ func personGroups(at cloud.PersonSite, groups []cloud.AccessGroup) []personGroup
 	}
 	slices.SortFunc(all, func(a, b personGroup) int { return strings.Compare(a.Name, b.Name) })
 	return all
-}
-
-// ruleName is the name of a rule, empty where it is not there.
-func ruleName(c *call, site, id string) (string, error) {
-	if id == "" {
-		return "", nil
-	}
-	rules, err := c.cloud.Rules(c.Context(), c.Org, site)
-	if i := slices.IndexFunc(rules, func(r cloud.Rule) bool { return r.ID == id }); i >= 0 {
-		return cmp.Or(rules[i].Name, rules[i].ID), err
-	}
-	return "", err
 }
 
 // cardNote says what became of the card number that the directory sends.

@@ -24,20 +24,13 @@ type place struct {
 // placesOf reads the doors of properties, as far as they are few enough to
 // choose from.
 func placesOf(c *call, properties []cloud.PropertyStatus) (places, error) {
+	doors, err := c.cloud.SomeDoors(c.Context(), c.Org, mostPlaces)
+	if err != nil {
+		return nil, err
+	}
 	all := make(places, 0, len(properties))
-	n := len(properties)
 	for _, p := range properties {
-		one := place{ID: p.ID, Name: cmp.Or(p.Name, p.ID)}
-		if n < mostPlaces {
-			doors, err := c.cloud.Doors(c.Context(), c.Org, p.ID)
-			if err != nil {
-				return nil, err
-			}
-			if n += len(doors); n <= mostPlaces {
-				one.Doors = doors
-			}
-		}
-		all = append(all, one)
+		all = append(all, place{ID: p.ID, Name: cmp.Or(p.Name, p.ID), Doors: doors[p.ID]})
 	}
 	return all, nil
 }
