@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -74,12 +75,26 @@ func checkCard(c Card) error {
 	return checkRecord(c.credential())
 }
 
+// nameCard lets the audit trail call c by its number, as far as people may see
+// it, and by who has it: an id says nothing, least of all once c is deleted.
+func (w *work) nameCard(c Card) error {
+	people, err := w.tx.People(w.org.ID, []string{c.Person})
+	w.act.name = c.noun() + " " + mask(c)
+	for _, p := range people {
+		w.act.name += " of " + cmp.Or(p.Name, p.UserName, p.ID)
+	}
+	return err
+}
+
 // PatchCard suspends, resumes or limits a card: ErrNotFound, *Invalid.
 func (s *Service) PatchCard(ctx context.Context, by Actor, org, id string, p CardPatch) (Card, error) {
 	var card Card
 	err := s.update(ctx, org, act{by: by, what: "change card", object: id}, func(w *work) error {
 		var err error
-		if card, err = w.tx.Card(org, id); err != nil {
+		if card, err = w.tx.Card(org, id); err == nil {
+			err = w.nameCard(card)
+		}
+		if err != nil {
 			return err
 		}
 		if card.Status == access.CredentialPending {
@@ -109,6 +124,9 @@ func (s *Service) PatchCard(ctx context.Context, by Actor, org, id string, p Car
 func (s *Service) DeleteCard(ctx context.Context, by Actor, org, id string) error {
 	return s.update(ctx, org, act{by: by, what: "delete card", object: id}, func(w *work) error {
 		card, err := w.tx.Card(org, id)
+		if err == nil {
+			err = w.nameCard(card)
+		}
 		if err != nil {
 			return err
 		}

@@ -37,9 +37,14 @@ func advised(st cloud.SyncStatus) (kinds []string) {
 
 func TestSyncStatusOfAnOrganisation(t *testing.T) {
 	w := newWorld(t)
+	_, err := w.svc.PutProperty(w.ctx, admin, "acme", cloud.Property{ID: "north", Name: "North building"})
+	w.ok(err)
 	st := w.syncStatus()
 	if got := advised(st); !slices.Equal(got, []string{cloud.AdviceNever, cloud.AdviceNoRule, cloud.AdviceNoRule}) {
 		t.Errorf("at first the advice is %q", got)
+	}
+	if text := st.Advice[1].Text; text != "North building is not syncing: no rule. Nothing is given or taken there but by disabling and deleting people." {
+		t.Errorf("a property without rules is called %q", text)
 	}
 	w.rule("north", cloud.Rule{})
 	w.rule("south", cloud.Rule{})
@@ -84,7 +89,7 @@ func TestSyncStatusOfAnOrganisation(t *testing.T) {
 	if got := advised(w.syncStatus()); got[0] != cloud.AdviceSilent {
 		t.Errorf("after silence the advice is %q", got)
 	}
-	_, err := w.svc.PatchOrg(w.ctx, admin, "acme", cloud.OrgPatch{SCIMEnabled: new(false)})
+	_, err = w.svc.PatchOrg(w.ctx, admin, "acme", cloud.OrgPatch{SCIMEnabled: new(false)})
 	w.ok(err)
 	if got := advised(w.syncStatus()); got[0] != cloud.AdviceDisabled {
 		t.Errorf("switched off the advice is %q", got)

@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -14,9 +15,11 @@ type SyncStatus struct {
 	Enabled  bool     `json:"enabled"` // SCIM is
 	Tokens   int      `json:"tokens"`  // that are good now
 	Holds    int      `json:"holds"`   // losses that wait for a person
-	Frozen   []string `json:"frozen"`  // properties that no rule syncs
+	Frozen   []string `json:"frozen"`  // ids of properties that no rule syncs
 	Unmapped int      `json:"unmapped"`
 	Advice   []Advice `json:"advice"`
+
+	notes []string // of each of Frozen, with its name
 }
 
 // The kinds of Advice, the most pressing first.
@@ -101,9 +104,21 @@ func (st *SyncStatus) frozen(tx Tx, org string) error {
 		}
 		if !p.Syncing {
 			st.Frozen = append(st.Frozen, row.ID)
+			st.notes = append(st.notes, cmp.Or(row.Name, row.ID)+" is "+p.Note)
 		}
 	}
 	return nil
+}
+
+// mostNotes is how many properties without a rule advice names one by one.
+const mostNotes = 10
+
+// several is "1 change" or "2 changes".
+func several[N int | int64](n N, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func (st *SyncStatus) say(kind, format string, args ...any) {
@@ -127,23 +142,28 @@ func (st *SyncStatus) advise(tokens []Token, now time.Time) {
 		st.say(AdviceQuarantine, "%d of the %d requests of the last cycle were refused. Entra ID puts provisioning into quarantine when more than 40 %% fail: it then tries again after 6, 12 and 24 hours, and stops after 28 days. Mend the errors below, then choose \"Restart provisioning\".", c.Errors, all)
 	}
 	if n := c.Failed + st.Previous.Failed; n > 0 {
-		st.say(AdviceRestart, "%d changes could not be stored lately. Entra ID never reads memberships back, so what was lost is not healed by itself: choose \"Restart provisioning\"; in Okta push the groups again.", n)
+		st.say(AdviceRestart, "%s could not be stored lately. Entra ID never reads memberships back, so what was lost is not healed by itself: choose \"Restart provisioning\"; in Okta push the groups again.", several(n, "change"))
 	}
 	if n := c.Lost + st.Previous.Lost; n > 0 {
-		st.say(AdviceDrift, "The directory wrote %d times to people or groups that are not here (deleted by hand, or lost with a restored backup). Choose \"Restart provisioning\" in Entra ID, or unassign and assign them again in Okta.", n)
+		st.say(AdviceDrift, "The directory wrote %s to people or groups that are not here (deleted by hand, or lost with a restored backup). Choose \"Restart provisioning\" in Entra ID, or unassign and assign them again in Okta.", several(n, "time"))
 	}
 	if st.Holds > 0 {
-		st.say(AdviceHeld, "%d losses of access wait for a person to confirm them.", st.Holds)
+		st.say(AdviceHeld, "Losses of access that wait for a person to confirm them: %d.", st.Holds)
 	}
-	for _, site := range st.Frozen {
-		st.say(AdviceNoRule, "%s is not syncing: no rule. Nothing is given or taken there but by disabling and deleting people.", site)
+	const nothing = "Nothing is given or taken there but by disabling and deleting people."
+	if n := len(st.notes); n > mostNotes {
+		st.say(AdviceNoRule, "%d properties have no rule in force. %s", n, nothing)
+	} else {
+		for _, note := range st.notes {
+			st.say(AdviceNoRule, "%s. %s", note, nothing)
+		}
 	}
 	st.adviseTokens(tokens, now)
 	if n := c.Errors; n > 0 {
-		st.say(AdviceErrors, "%d requests of the last cycle were refused; the kinds are listed with the last answer of each.", n)
+		st.say(AdviceErrors, "Requests of the last cycle that were refused: %d. The kinds are listed with the last answer of each.", n)
 	}
 	if st.Unmapped > 0 {
-		st.say(AdviceUnmapped, "%d attributes were received that are not mapped: they are kept, and rules can test them. A mistyped name stands out there.", st.Unmapped)
+		st.say(AdviceUnmapped, "Attributes that were received and are not mapped: %d. They are kept, and rules can test them. A mistyped name stands out there.", st.Unmapped)
 	}
 }
 

@@ -114,7 +114,7 @@ func (c *call) accessGroupPage(on opened, g cloud.AccessGroup, wrong error) (ans
 	if on.Was != "" {
 		title = cmp.Or(g.Name, on.Was)
 	}
-	return page{template: "group", title: title, part: f.Title(), data: e, problem: problem(wrong)}, nil
+	return page{template: "group", title: title, part: f.Title(), data: e, problem: problem(as(wrong, map[string]string{"id": "name"}))}, nil
 }
 
 // moreOf is the door for which another row is asked for, as who has no script

@@ -22,8 +22,13 @@ func TestAudit(t *testing.T) {
 	if err == nil {
 		t.Fatal("a card of no number was made")
 	}
+	suspended := access.CredentialSuspended
+	cards := w.person(ann).Cards
+	_, err = w.cloud.PatchCard(w.ctx, by, "acme", cards[0].ID, cloud.CardPatch{Status: &suspended})
+	w.ok(err)
+	w.ok(w.cloud.DeleteCard(w.ctx, by, "acme", cards[0].ID))
 	a := w.get("audit")
-	w.wants(a, 200, "Create user", "directory, token “Entra ID”", "people/"+ann, "&lt;b&gt;Ann&lt;/b&gt;",
+	w.wants(a, 200, "Change card<br><span class=\"hint\">card "+cards[0].Masked+" of &lt;b&gt;Ann&lt;/b&gt;</span>", "Delete card<br><span class=\"hint\">card "+cards[0].Masked+" of ", "Create user", "directory, token “Entra ID”", "people/"+ann, "&lt;b&gt;Ann&lt;/b&gt;",
 		"department: <del>Lab</del> → <ins>Sales</ins>", "door: unlock ms: <ins>7000</ins>", "refused", "has characters that no card number has", "at North building")
 	w.lacks(a, "104711", "<b>Ann", "Newest", cloud.AuditSite)
 }

@@ -119,7 +119,7 @@ func (b *browser) sees(texts ...string) {
 
 // screens are those on which each page is looked at.
 func screens() []screen {
-	return []screen{{"wide", "light", 1200, 900}, {"phone", "light", 390, 844}, {"dark", "dark", 1200, 900}}
+	return []screen{{"wide", "light", 1200, 900}, {"phone", "light", 360, 780}, {"dark", "dark", 1200, 900}}
 }
 
 type screen struct {

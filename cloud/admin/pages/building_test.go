@@ -24,7 +24,7 @@ func (w *world) happens(events ...access.Event) {
 func TestBuilding(t *testing.T) {
 	w := newWorld(t)
 	const at = "properties/north/building"
-	w.wants(w.get(at), 200, "Its agent has never been heard of", "Set the gateway's public key", "No event has come yet", "No controller has been reported yet")
+	w.wants(w.get(at), 200, "Its gateway has never been heard of", "Set the gateway's public key", "No event has come yet", "No controller has been reported yet")
 	w.rule("All", []string{"staff"})
 	ann := w.user("Ann", "", "104711")
 	w.ok(w.cloud.Hello(w.ctx, "north", &delta.Hello{Software: "latchkey-agent 1.2"}))
@@ -32,7 +32,7 @@ func TestBuilding(t *testing.T) {
 	w.confirm()
 	w.wants(w.get(at), 200, "Up to date", "it has confirmed all", "east", "holds what it should", "1 person, 1 opening")
 	w.ok(w.cloud.Nack(w.ctx, "north", &delta.Nack{Epoch: 1, Seq: 9, Reason: "signature"}))
-	w.wants(w.get(at), 200, "Its agent refuses what it was sent: ", "Last refused a change", "signature")
+	w.wants(w.get(at), 200, "Its gateway refuses what it was sent: ", "Last refused a change", "signature")
 	_, err := w.cloud.PatchPerson(w.ctx, by, "acme", ann, cloud.PersonPatch{Suspended: new(true)})
 	w.ok(err)
 	w.wants(w.get(at), 200, "Access that went within the last hour", "People or cards were disabled, suspended or deleted: 1 opening went")

@@ -206,6 +206,22 @@ func problem(err error) string {
 	return ""
 }
 
+// as is err with the names that a form has for what package cloud calls
+// otherwise: "id" is the short name of a property.
+func as(err error, names map[string]string) error {
+	if invalid, ok := errors.AsType[*cloud.Invalid](err); ok && names[invalid.Attr] != "" {
+		other := *invalid
+		other.Attr = names[invalid.Attr]
+		return &other
+	}
+	if conflict, ok := errors.AsType[*cloud.Conflict](err); ok && names[conflict.Attr] != "" {
+		other := *conflict
+		other.Attr = names[conflict.Attr]
+		return &other
+	}
+	return err
+}
+
 // label is a field's name for people: "pilot_groups" is "Pilot groups".
 func label(attr string) string {
 	attr = strings.ReplaceAll(attr[strings.LastIndexByte(attr, ':')+1:], "_", " ")

@@ -124,7 +124,7 @@ func (f badgeForm) page(c *call, wrong error) page {
 	if f.Was == "" {
 		title = "Add a badge type"
 	}
-	return page{template: "cardtype", title: title, data: f, problem: problem(wrong)}
+	return page{template: "cardtype", title: title, data: f, problem: problem(as(wrong, map[string]string{"id": "name"}))}
 }
 
 // theBadgeType is one badge type: cloud.ErrNotFound.

@@ -14,7 +14,7 @@ func TestBadgeTypes(t *testing.T) {
 	w.wants(w.post("cards/type", "id", "Visitor", "format", "H10301", "facility", "999", "shared", "on"), 422,
 		"Facility: facility codes of format H10301 go up to 255.", `value="Visitor"`, `value="999"`, `name="shared" checked`, `value="H10301" selected`)
 	w.wants(w.post("cards/type", "id", "Visitor", "format", "H10301", "facility", "-1"), 422, "want a whole number")
-	w.wants(w.post("cards/type", "id", "Default", "format", "H10301"), 422, "Id &#34;Default&#34; is taken.")
+	w.wants(w.post("cards/type", "id", "Default", "format", "H10301"), 422, "Name &#34;Default&#34; is taken.")
 	w.goes(w.post("cards/type", "id", "Visitor", "format", "H10301", "facility", "7", "shared", "on"), "cards?did=badge-saved")
 	w.wants(w.get("cards"), 200, "Visitor", "H10301, 26 bits", "several people may have one")
 	w.wants(w.get("cards/type?id=Visitor"), 200, "Badge type Visitor", `value="7"`, "Delete Visitor", "go on opening doors")

@@ -115,7 +115,7 @@ func (c *call) doorPage(on opened, d access.Door, wrong error) (answer, error) {
 	if on.Was != "" {
 		title = cmp.Or(d.Name, on.Was)
 	}
-	return page{template: "door", title: title, part: f.Title(), data: e, problem: problem(wrong)}, nil
+	return page{template: "door", title: title, part: f.Title(), data: e, problem: problem(as(wrong, map[string]string{"id": "name at the gateway", "unlock": "opens for", "held": "held open after"}))}, nil
 }
 
 // shortSeconds is a time for a field, which is empty for none.

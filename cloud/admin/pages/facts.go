@@ -192,7 +192,7 @@ func (w *factWords) property(p cloud.Property) []fact {
 		key = strings.Join(strings.SplitN(p.Key, ":", 3)[:min(2, strings.Count(p.Key, ":")+1)], ":")
 	}
 	return []fact{
-		{"Name", one(cmp.Or(p.Name, p.ID))}, {"Agent's key", one(key)}, {"Apple Wallet", one(yesNo(p.Wallet, "installed", "not installed"))},
+		{"Name", one(cmp.Or(p.Name, p.ID))}, {"Gateway’s key", one(key)}, {"Apple Wallet", one(yesNo(p.Wallet, "installed", "not installed"))},
 		{"Pilot groups", orText(p.Pilot, "none: the rules are for everyone")},
 		{"May go unasked within an hour", one(fmt.Sprintf("%d percent of all openings, or %d where that is more", guard.Percent, guard.Openings))},
 	}

@@ -31,6 +31,8 @@ type holdLine struct {
 	cloud.Hold
 	Title    string
 	Property string // name
+	Asked    string // who did
+	Decider  string // who decided
 }
 
 func (h holdLine) Directory() bool { return h.Kind == cloud.HoldDirectory }
@@ -47,30 +49,63 @@ func (h holdLine) StateText() string {
 	return h.State
 }
 
+// decidedOnPage is how many decided changes the page shows at a time.
+const decidedOnPage = 50
+
 // A holdList is what waits, the oldest first, and what is decided, the newest
 // first.
-type holdList struct{ Open, Decided []holdLine }
+type holdList struct {
+	Open, Decided []holdLine
+	Earlier       string // id before which the next page of those decided begins; empty on the last one
+	Later         bool   // not the newest of those decided
+}
 
 func holds(c *call) (answer, error) {
 	all, err := c.cloud.Holds(c.Context(), c.Org, false)
 	if err != nil {
 		return nil, err
 	}
-	var list holdList
+	lines, err := c.holdLines(all)
+	if err != nil {
+		return nil, err
+	}
+	before := c.text("before")
+	list := holdList{Later: before != ""}
+	for _, line := range lines {
+		if line.Open() {
+			list.Open = append(list.Open, line)
+		}
+	}
+	for _, line := range slices.Backward(lines) {
+		if line.Open() || before != "" && line.ID >= before {
+			continue
+		}
+		if len(list.Decided) == decidedOnPage {
+			list.Earlier = list.Decided[decidedOnPage-1].ID
+			break
+		}
+		list.Decided = append(list.Decided, line)
+	}
+	return page{template: "holds", title: "Held changes", data: list}, nil
+}
+
+// holdLines words held changes.
+func (c *call) holdLines(all []cloud.Hold) ([]holdLine, error) {
 	names, err := c.propertyNames()
 	if err != nil {
 		return nil, err
 	}
+	tokens, err := c.cloud.Tokens(c.Context(), c.Org)
+	if err != nil {
+		return nil, err
+	}
+	lines := make([]holdLine, 0, len(all))
 	for _, h := range all {
 		line := holdLineOf(h, names)
-		if line.Open() {
-			list.Open = append(list.Open, line)
-		} else {
-			list.Decided = append(list.Decided, line)
-		}
+		line.Asked, line.Decider = whoText(h.By, tokens), whoText(h.DecidedBy, tokens)
+		lines = append(lines, line)
 	}
-	slices.Reverse(list.Decided)
-	return page{template: "holds", title: "Held changes", data: list}, nil
+	return lines, nil
 }
 
 // propertyNames are what people call the properties, by id.
@@ -113,7 +148,7 @@ func (c *call) holdPage(text string) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, err := c.propertyNames()
+	lines, err := c.holdLines([]cloud.Hold{h})
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +156,7 @@ func (c *call) holdPage(text string) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := holdView{holdLine: holdLineOf(h, names)}
+	v := holdView{holdLine: lines[0]}
 	preview := h.Preview
 	if v.Open() && h.Proposal != nil {
 		now, err := c.cloud.Preview(c.Context(), c.Org, *h.Proposal, mostNamed)

@@ -2,6 +2,8 @@ package pages_test
 
 import (
 	"errors"
+	"fmt"
+	"regexp"
 	"testing"
 
 	"latchkey/cloud"
@@ -107,8 +109,12 @@ func TestDirectoryHold(t *testing.T) {
 	w.ok(err)
 	hold := w.held()
 	at := "holds/" + hold.ID
-	w.wants(w.get("holds"), 200, "What the directory takes away", "21 people")
+	const asked = "directory, token “Entra ID”"
+	w.wants(w.get("holds"), 200, "What the directory takes away", "21 people", asked)
+	home := w.get("")
+	w.wants(home, 200, `href="/admin/`+at+`">What the directory takes away</a>`, "would take 21 people at North building")
 	a := w.get(at)
+	w.wants(a, 200, asked)
 	w.wants(a, 200, "put it right in Entra ID or Okta", "Confirm: take 21 openings from 21 people", "Person000", "Front door")
 	if containsAny(a.body, "Discard it") {
 		t.Error("it is offered to be discarded")
@@ -118,6 +124,33 @@ func TestDirectoryHold(t *testing.T) {
 	if w.openings() != 0 {
 		t.Errorf("%d openings after it was confirmed", w.openings())
 	}
+}
+
+// TestManyDecidedHolds come in pages.
+func TestManyDecidedHolds(t *testing.T) {
+	w := newWorld(t)
+	_, rule := w.staff(1)
+	w.nobody()
+	_, err := w.cloud.PutProperty(w.ctx, by, "acme", cloud.Property{ID: "north", Name: "North building", Wallet: true, Guard: &cloud.Guard{}})
+	w.ok(err)
+	for i := range 51 {
+		rule.Enabled, rule.Name = false, fmt.Sprintf("Try %02d", i)
+		_, err := w.cloud.PutRule(w.ctx, by, "acme", "north", rule)
+		held, ok := errors.AsType[*cloud.Held](err)
+		if !ok {
+			t.Fatalf("got %v, want it held", err)
+		}
+		_, err = w.cloud.Discard(w.ctx, by, "acme", held.Hold.ID)
+		w.ok(err)
+	}
+	a := w.get("holds")
+	w.wants(a, 200, "Try 50", "Try 01")
+	w.lacks(a, "Try 00", "Newest")
+	earlier := regexp.MustCompile(`holds\?before=[-0-9a-f]+`).FindString(a.body)
+	a = w.get(earlier)
+	w.wants(a, 200, "Try 00", "Newest")
+	w.lacks(a, "Try 01", "Earlier")
+	w.wants(w.get("holds?before=0"), 200, "That is all")
 }
 
 func TestHoldsOfOthers(t *testing.T) {

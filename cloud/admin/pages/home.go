@@ -12,7 +12,7 @@ func (s *server) homeRoutes() {
 // An overview is what the first page shows.
 type overview struct {
 	Sync       cloud.SyncStatus
-	Holds      []cloud.Hold
+	Holds      []holdLine
 	Properties []propertyLine
 	Why        whySearch
 }
@@ -29,7 +29,11 @@ func home(c *call) (answer, error) {
 	if o.Sync, err = c.cloud.SyncStatus(c.Context(), c.Org); err != nil {
 		return nil, err
 	}
-	if o.Holds, err = c.cloud.Holds(c.Context(), c.Org, true); err != nil {
+	waiting, err := c.cloud.Holds(c.Context(), c.Org, true)
+	if err != nil {
+		return nil, err
+	}
+	if o.Holds, err = c.holdLines(waiting); err != nil {
 		return nil, err
 	}
 	if o.Properties, err = propertyLines(c); err != nil {
@@ -72,9 +76,9 @@ type buildingState struct {
 func building(st cloud.SiteStatus) buildingState {
 	switch {
 	case st.LastUp.IsZero():
-		return buildingState{Text: "Its agent has never been heard of"}
+		return buildingState{Text: "Its gateway has never been heard of"}
 	case st.LastNack != "" && st.LastNackAt.After(st.ProofAt):
-		return buildingState{Text: "Its agent refuses what it was sent: " + st.LastNack}
+		return buildingState{Text: "Its gateway refuses what it was sent: " + st.LastNack}
 	case st.Applied != st.Head:
 		return buildingState{Text: "Changes are on their way to it"}
 	}

@@ -34,7 +34,7 @@ func TestBrowserWhy(t *testing.T) {
 	b.open("why")
 	b.fill("#who", "nobody@acme.example")
 	b.press(`form[action="/admin/why"] button`)
-	b.sees("Nobody here has this user name")
+	b.sees("Nobody here has exactly this user name")
 	b.accessible("why-nobody")
 }
 

@@ -71,7 +71,7 @@ func listProperties(c *call, entered cloud.Property, wrong error) (answer, error
 	if err != nil {
 		return nil, err
 	}
-	return page{template: "properties", title: "Properties", data: propertyList{lines, entered}, problem: problem(wrong)}, nil
+	return page{template: "properties", title: "Properties", data: propertyList{lines, entered}, problem: problem(as(wrong, map[string]string{"id": "short name"}))}, nil
 }
 
 // addProperty makes a property. One that is there already is left as it is.

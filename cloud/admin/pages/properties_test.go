@@ -17,7 +17,7 @@ func TestProperties(t *testing.T) {
 	w.wants(w.get("properties/none"), 404)
 
 	w.wants(w.post("properties", "id", "The South", "name", "South"), 422, "Not saved", "want 1 to 32 of a-z, 0-9 and -", `value="The South"`, `value="South"`)
-	w.wants(w.post("properties", "id", "north", "name", "Mine"), 422, `Id &#34;north&#34; is taken`)
+	w.wants(w.post("properties", "id", "north", "name", "Mine"), 422, `Short name &#34;north&#34; is taken`)
 	if p, err := w.cloud.Property(w.ctx, "acme", "north"); err != nil || p.Name != "North building" || !p.Wallet {
 		t.Errorf("adding a property changed one that was there: %+v, %v", p, err)
 	}

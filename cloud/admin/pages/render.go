@@ -149,7 +149,7 @@ var notices = map[string]string{
 
 	"hold-confirmed":      "It is confirmed, and done.",
 	"hold-discarded":      "It is discarded: nothing changed.",
-	"property-deleted":    "The property is deleted. Its agent is told to forget all it holds.",
+	"property-deleted":    "The property is deleted. Its gateway is told to forget all it holds.",
 	"create-rule":         "The rule is saved.",
 	"put-rule":            "The rule is saved.",
 	"delete-rule":         "The rule is deleted.",

@@ -35,15 +35,15 @@ func (s *server) ruleFormRoutes() {
 // A ruleForm is a rule as it stands in the form.
 type ruleForm struct {
 	propertyFrame
-	Rule      cloud.Rule
-	Everyone  bool
-	Rows      []conditionRow
-	Groups    []groupChoice
-	Directory []cloud.DirectoryGroup
-	Attrs     []string // that people are known to have
-	Action    string   // below Root
-	Mark      string   // of the rule as it was shown first; see markOf
-	words     *factWords
+	Rule     cloud.Rule
+	Everyone bool
+	Rows     []conditionRow
+	Groups   []groupChoice
+	Offered  []cloud.DirectoryGroup
+	Attrs    []string // that people are known to have
+	Action   string   // below Root
+	Mark     string   // of the rule as it was shown first; see markOf
+	words    *factWords
 }
 
 // A conditionRow is one condition in the form. N tells its fields from those of
@@ -100,7 +100,7 @@ func (c *call) blankForm(r cloud.Rule, mark string) (form ruleForm, err error) {
 	if form.Attrs, err = c.attributes(); err != nil {
 		return form, err
 	}
-	form.Rule, form.Mark, form.Directory, form.words = r, mark, words.directory, &words
+	form.Rule, form.Mark, form.Offered, form.words = r, mark, offered(words.directory), &words
 	form.Action = "properties/" + form.Property.ID + "/rules/" + cmp.Or(c.id(), "new")
 	for _, g := range words.Groups {
 		doors := make([]string, 0, len(g.Grants))

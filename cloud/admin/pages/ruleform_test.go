@@ -1,6 +1,7 @@
 package pages_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -68,6 +69,25 @@ func TestRuleWithoutScript(t *testing.T) {
 	if strings.Contains(a.body, "Nobody yet") {
 		t.Error("the row is still there")
 	}
+}
+
+// TestManyDirectoryGroups: a field suggests those with the most members, and
+// takes the others all the same.
+func TestManyDirectoryGroups(t *testing.T) {
+	w := newWorld(t)
+	ada := w.user("Ada", "", "")
+	for i := range 1000 {
+		w.group(fmt.Sprintf("Group %04d", i))
+	}
+	w.group("Zoologists", ada)
+	for _, form := range []string{"rules/new", "settings"} {
+		a := w.get("properties/north/" + form)
+		w.wants(a, 200, `<option value="Zoologists">1 member`)
+		if n := strings.Count(a.body, "<option value=\"Group "); n != 999 {
+			t.Errorf("%s suggests %d groups without members, want 999", form, n)
+		}
+	}
+	w.wants(w.post("properties/north/rules/new", "name", "Last", "who", "all", "row", "0", "kind.0", "group", "group.0", "Group 0999", "groups", "staff"), 200, "In group “Group 0999”<")
 }
 
 func TestEditRule(t *testing.T) {

@@ -83,6 +83,20 @@ func (w *factWords) directoryName(id string) string {
 	return ""
 }
 
+// mostOffered is how many directory groups a field suggests; others are typed.
+const mostOffered = 1000
+
+// offered are the directory groups that a field suggests: those with the most
+// members, where there are too many to send with a page.
+func offered(all []cloud.DirectoryGroup) []cloud.DirectoryGroup {
+	if len(all) <= mostOffered {
+		return all
+	}
+	all = slices.Clone(all)
+	slices.SortStableFunc(all, func(a, b cloud.DirectoryGroup) int { return b.Members - a.Members })
+	return all[:mostOffered]
+}
+
 // provisioned says whether a directory has sent a group of that name.
 func (w *factWords) provisioned(name string) bool {
 	return slices.ContainsFunc(w.directory, func(g cloud.DirectoryGroup) bool { return strings.EqualFold(g.DisplayName, name) || g.ID == name })

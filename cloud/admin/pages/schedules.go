@@ -93,7 +93,7 @@ func (c *call) schedulePage(on opened, e scheduleEntry, wrong error) (answer, er
 	if on.Was != "" {
 		title = cmp.Or(e.Name, on.Was)
 	}
-	return page{template: "schedule", title: title, part: f.Title(), data: e, problem: problem(wrong)}, nil
+	return page{template: "schedule", title: title, part: f.Title(), data: e, problem: problem(as(wrong, map[string]string{"id": "name"}))}, nil
 }
 
 // editSchedule shows what the schedule of the form would change, or the form

@@ -29,13 +29,13 @@ func (s *server) settingsRoutes() {
 // A settingsForm is a property's settings as they stand in the form.
 type settingsForm struct {
 	propertyFrame
-	Entered   cloud.Property
-	Guard     cloud.Guard
-	Pilot     []string // with room for more
-	Focus     int      // which of them was added just now; -1 is none
-	Directory []cloud.DirectoryGroup
-	Mark      string // of the settings as they were shown first; see markOf
-	words     *factWords
+	Entered cloud.Property
+	Guard   cloud.Guard
+	Pilot   []string // with room for more
+	Focus   int      // which of them was added just now; -1 is none
+	Offered []cloud.DirectoryGroup
+	Mark    string // of the settings as they were shown first; see markOf
+	words   *factWords
 }
 
 // Facts are the settings in words, for whoever may not change them.
@@ -47,7 +47,7 @@ func (c *call) settings(f propertyFrame, p cloud.Property, mark string, wrong er
 	if err != nil {
 		return nil, err
 	}
-	form := settingsForm{propertyFrame: f, Entered: p, Guard: guardOf(p), Directory: directory, Mark: mark, words: &factWords{&siteItems{}, directory}}
+	form := settingsForm{propertyFrame: f, Entered: p, Guard: guardOf(p), Offered: offered(directory), Mark: mark, words: &factWords{&siteItems{}, directory}}
 	spare := 1
 	if c.text("act") == "more" {
 		spare = max(0, len(c.Form["pilot"])-len(p.Pilot)) + 1

@@ -35,7 +35,7 @@ func TestSettings(t *testing.T) {
 	// What is left alone stays, and is not shown as a change.
 	a = w.post(at, "name", "North", "pilot", "Pilots", "percent", "50", "openings", "3")
 	w.wants(a, 200, "North &lt;1&gt;", "Nobody’s access changes")
-	if containsAny(a.body, "percent of all openings", "Agent&#39;s key") {
+	if containsAny(a.body, "percent of all openings", "Gateway’s key") {
 		t.Errorf("more is shown to change than the name:\n%s", a.body)
 	}
 	a = w.post(at, "name", "North <1>", "pilot", "Pilots", "percent", "10", "openings", "20")

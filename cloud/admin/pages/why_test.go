@@ -39,7 +39,7 @@ func TestWhyGoesDownTheChain(t *testing.T) {
 	ann := w.user("Ann", "Sales", "")
 	at := "people/" + ann + "/why/north"
 	w.confirm()
-	w.wants(w.get(at), 200, "Access of Ann to North building", "Ann may not open any door of North building: the property has no rule that is enabled.", "Add a rule, or switch one on.", `href="/admin/properties/north">To the rules`)
+	w.wants(w.get(at), 200, "Access of Ann to North building", "Ann may not open any door of North building: the property has no rule that is enabled.", "Add a rule, or enable one.", `href="/admin/properties/north">To the rules`)
 	w.rule("Chemists", []string{"staff"}, cloud.Condition{Attr: "department", Op: "eq", Value: "Lab"}, cloud.Condition{Group: "Chemists"})
 	lab := at + "?door=lab"
 	w.wants(w.get(lab), 200, "Access of Ann to Laboratory", "no rule of the property matches them", "Change the directory so that a rule matches them",
@@ -92,7 +92,7 @@ func TestFindWhy(t *testing.T) {
 	}
 	w.wants(w.get("why"), 200, "Find out why")
 	w.goes(w.post("why", "who", "Ann", "at", "north"), "people/"+ann+"/why/north")
-	w.wants(w.post("why", "who", "nobody", "at", "north/lab"), 200, "Nobody here has this user name", `value="nobody"`, `value="north/lab" selected`)
+	w.wants(w.post("why", "who", "nobody", "at", "north/lab"), 200, "Nobody here has exactly this user name", `value="nobody"`, `value="north/lab" selected`)
 	w.wants(w.post("why", "who", "Ann"), 200, "1 person found", "Choose a property", "people/"+ann)
 	second := w.byHand("Ann")
 	w.wants(w.post("why", "who", "Ann", "at", "north/lab"), 200, "2 people found", "people/"+ann+"/why/north?door=lab", "people/"+second+"/why/north?door=lab")

@@ -36,7 +36,7 @@ func verdictText(r cloud.RuleVerdict) string {
 	case r.Verdict == cloud.RuleNotAsked:
 		return "Not asked: an earlier rule decides"
 	case r.Verdict == cloud.RuleDisabled:
-		return "Switched off"
+		return "Disabled"
 	case r.Verdict == cloud.RuleTooOld:
 		return "Only for people who came after it was made"
 	case len(r.Conditions) < 2:
@@ -109,7 +109,7 @@ func (v *whyPage) advise() whyAdvice {
 	case !v.AnyGroup && v.ByHand:
 		return whyAdvice{"Put them into an access group by hand.", person + "#join", "To their page"}
 	case !v.AnyGroup && !v.Syncing:
-		return whyAdvice{"Add a rule, or switch one on.", site, "To the rules"}
+		return whyAdvice{"Add a rule, or enable one.", site, "To the rules"}
 	case !v.AnyGroup && v.OutOfPilot:
 		return whyAdvice{"Put them into a group of the pilot in the directory, or end the pilot.", site + "/settings", "To the pilot's settings"}
 	case !v.AnyGroup && v.Rule == "":

@@ -64,7 +64,7 @@ func identify(issuer string, c claims) (email, refusal string) {
 	}
 	switch {
 	case c.Email == "":
-		return "", "Your provider did not say your e-mail address. The app needs the scope email, and your account an address."
+		return "", "Your provider did not say your email address. The app needs the scope email, and your account an address."
 	case c.EmailVerified.said && !c.EmailVerified.holds:
 		return "", fmt.Sprintf("Your provider says that the address %.100s is not verified. Verify it there, then sign in again.", c.Email)
 	}

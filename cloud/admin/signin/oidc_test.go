@@ -78,7 +78,7 @@ func TestProviderLies(t *testing.T) {
 		"another key":          {oidctest.Lies{OtherKey: true}, 403, "does not hold", true},
 		"unverified":           {oidctest.Lies{Claims: map[string]any{"email_verified": false}}, 403, "is not verified", true},
 		"unverified, in words": {oidctest.Lies{Claims: map[string]any{"email_verified": "false"}}, 403, "is not verified", true},
-		"no address":           {oidctest.Lies{Claims: map[string]any{"email": nil, "preferred_username": "ann@acme.example"}}, 403, "did not say your e-mail", true},
+		"no address":           {oidctest.Lies{Claims: map[string]any{"email": nil, "preferred_username": "ann@acme.example"}}, 403, "did not say your email", true},
 		"no real address":      {oidctest.Lies{Claims: map[string]any{"email": "ann"}}, 403, "no address that can be used", true},
 		"a lookalike":          {oidctest.Lies{Claims: map[string]any{"email": "an\u212A@acme.example"}}, 403, "no address that can be used", true},
 		"claims of no kind":    {oidctest.Lies{Claims: map[string]any{"email": 7}}, 403, "cannot be read", true},
