@@ -31,7 +31,7 @@ func (s *Service) Group(ctx context.Context, c Caller, id string) (Group, error)
 // Groups returns a page of groups and how many there are in all.
 func (s *Service) Groups(ctx context.Context, c Caller, q Query) (groups []Group, total int, err error) {
 	f := find(c.Org, q.Terms)
-	err = s.store.View(ctx, func(tx Tx) error {
+	err = s.search(ctx, c.Org, q, func(tx Tx) error {
 		groups, total = nil, 0
 		var rows []GroupRow
 		if q.Match == nil && q.SortKey == nil {

@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"strings"
 	"time"
@@ -91,6 +92,15 @@ func (q Query) order(keys []sortKey) {
 		}
 		return c
 	})
+}
+
+// search is a View for q. One that no index answers looks at everybody, and so
+// takes turns with previews.
+func (s *Service) search(ctx context.Context, org string, q Query, f func(Tx) error) error {
+	if len(q.Terms) == 0 && (q.Match != nil || q.SortKey != nil) {
+		return s.viewLong(ctx, org, f)
+	}
+	return s.store.View(ctx, f)
 }
 
 // browse looks at all rows that f selects, a batch at a time, and gives q's page

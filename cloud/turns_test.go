@@ -9,6 +9,41 @@ import (
 	"latchkey/cloud"
 )
 
+// TestSearchesTakeTurns: a search that looks at everybody waits for others of
+// its organisation; one that an index answers does not.
+func TestSearchesTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.user("jane@example.com", "")
+		w.group("Staff")
+		var begun atomic.Int32
+		release := make(chan struct{})
+		match := func(cloud.Resource) bool {
+			begun.Add(1)
+			<-release
+			return true
+		}
+		for range 5 {
+			go w.svc.Users(w.ctx, w.caller, cloud.Query{Match: match, Count: 10})
+			go w.svc.Groups(w.ctx, w.caller, cloud.Query{Match: match, Count: 10})
+		}
+		synctest.Wait()
+		if got := begun.Load(); got != 1 {
+			t.Errorf("%d searches at a time, want 1", got)
+		}
+		term := []cloud.Term{{Attr: "userName", Value: "jane@example.com"}}
+		_, n, err := w.svc.Users(w.ctx, w.caller, cloud.Query{Terms: term, Match: func(cloud.Resource) bool { return true }, Count: 10})
+		if err != nil || n != 1 {
+			t.Errorf("beside them %d are found: %v", n, err)
+		}
+		close(release)
+		synctest.Wait()
+		if got := begun.Load(); got < 10 {
+			t.Errorf("%d searches in all, want 10", got)
+		}
+	})
+}
+
 // TestPreviewsTakeTurns: whoever asks for many previews at once waits for each
 // of them, and holds up no other organisation's and nobody's short reads.
 func TestPreviewsTakeTurns(t *testing.T) {

@@ -56,7 +56,7 @@ func (s *Service) Users(ctx context.Context, c Caller, q Query) (users []User, t
 			return users, start + len(users), err
 		}
 	}
-	err = s.store.View(ctx, func(tx Tx) error {
+	err = s.search(ctx, c.Org, q, func(tx Tx) error {
 		if plain {
 			users, total, err = plainPage(q, f, tx.FindUsers, tx.CountPeople)
 			return err
