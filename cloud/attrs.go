@@ -29,11 +29,11 @@ func decodeAttrs(doc []byte) (map[string]any, error) {
 // maxDocument is how large the document of a user or a group may be, in bytes.
 const maxDocument = 1 << 20
 
-// checkDocument refuses a document that has grown, from old, past limit bytes.
+// checkDocument refuses a document that has grown, from old, past maxDocument.
 // One that is too large already may shrink.
-func checkDocument(old, doc []byte, limit int) error {
-	if len(doc) > limit && len(doc) > len(old) {
-		return invalid("schemas", "all attributes together have %d bytes, want at most %d", len(doc), limit)
+func checkDocument(old, doc []byte) error {
+	if len(doc) > maxDocument && len(doc) > len(old) {
+		return invalid("schemas", "all attributes together have %d bytes, want at most %d", len(doc), maxDocument)
 	}
 	return nil
 }

@@ -193,6 +193,9 @@ func (w *work) foresee(f *Forecast) error {
 // who gets something gains. Of what is held already as much stays as the site was
 // told: have.
 func (w *work) foreseePerson(f *Forecast, views []*siteView, id string, who *personView, have map[place]map[access.Ref][]byte) error {
+	if who != nil {
+		defer who.forget()
+	}
 	name, gains, loses, holds := id, false, false, false
 	for _, v := range views {
 		told := have[place{v.ID, id}]

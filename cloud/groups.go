@@ -156,7 +156,7 @@ func (w *work) putGroup(row *GroupRow, old, next map[string]any) error {
 	if err != nil {
 		return err
 	}
-	if err := checkDocument(row.Doc, doc, maxDocument); err != nil {
+	if err := checkDocument(row.Doc, doc); err != nil {
 		return err
 	}
 	if old != nil && string(doc) == string(row.Doc) {

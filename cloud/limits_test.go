@@ -209,6 +209,19 @@ func TestForecastCountsMembersOnce(t *testing.T) {
 	}
 }
 
+// TestAttributesShownAreFew: of very many attributes some are shown.
+func TestAttributesShownAreFew(t *testing.T) {
+	w := newWorld(t)
+	many := doc("many@example.com", "")
+	for i := range 1000 {
+		many[fmt.Sprintf("attribute%04d", i)] = i
+	}
+	w.ok(w.created(many))
+	if p := w.found("many@example.com"); len(p.Attributes) != 500 || p.Attributes["attribute0042"] != "42" {
+		t.Errorf("%d attributes are shown", len(p.Attributes))
+	}
+}
+
 // TestRoomIsCountedSeldom: what takes long to count is counted a few times on the
 // way to the limit, and once a minute beyond it, however many try.
 func TestRoomIsCountedSeldom(t *testing.T) {

@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -81,6 +82,10 @@ func (s *Service) detail(tx Tx, o Org, id string) (Person, error) {
 	return all[0], nil
 }
 
+// mostShown is how many attributes of a person are shown: a directory may send
+// ten thousand, and people are listed by hundreds.
+const mostShown = 500
+
 func (s *Service) details(tx Tx, o Org, ids []string) ([]Person, error) {
 	w := &work{s: s, tx: tx, org: o, config: true} // reads, and keeps nothing
 	views, err := w.load(ids)
@@ -127,8 +132,11 @@ func (s *Service) details(tx Tx, o Org, ids []string) ([]Person, error) {
 		for _, g := range groups {
 			p.Directory = append(p.Directory, g.Display)
 		}
-		for path, value := range flatten(v.Attrs) {
-			p.Attributes[path] = shown(path, value)
+		flat := flatten(v.attrs())
+		v.forget()
+		paths := slices.Sorted(maps.Keys(flat))
+		for _, path := range paths[:min(len(paths), mostShown)] {
+			p.Attributes[path] = shown(path, flat[path])
 		}
 		all = append(all, p)
 	}

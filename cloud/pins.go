@@ -63,6 +63,7 @@ func (w *work) addPinned(e *effect, v *siteView, pins []Pin) error {
 		o := outcome(v, who)
 		before, after := v.layout.rights(desired(v, who, o.keeping(pin.Kept))), v.layout.rights(desired(v, who, o))
 		e.add(PersonEffect{ID: who.ID, Name: who.Name}, before, after, v.layout, v.layout)
+		who.forget()
 	}
 	return nil
 }

@@ -119,6 +119,7 @@ func (w *work) refresh(p *plan, views []*siteView, ids []string, pinning map[str
 func (w *work) refreshPerson(p *plan, views []*siteView, id string, who *personView, have map[place]map[access.Ref][]byte, bulk bool, pinning map[string]bool) (later bool, err error) {
 	given := map[string]Outcome{}
 	if who != nil {
+		defer who.forget()
 		for _, v := range views {
 			if given[v.ID], err = w.settled(p, v, who, have[place{v.ID, id}], pinning[v.ID]); err != nil {
 				return false, err

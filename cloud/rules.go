@@ -13,14 +13,25 @@ import (
 // A personView is all that rules and sites ask about a person.
 type personView struct {
 	PersonRow
-	Attrs   map[string]any
-	Groups  []string // ids of directory groups
+	read    map[string]any // Doc, once attrs was asked
+	Groups  []string       // ids of directory groups
 	Cards   []Card
 	Manual  map[string][]string // site → access groups given by hand
 	Outcome map[string]Outcome  // site → what the rules gave before
 	Pins    map[string]Pin      // site → what stays because its loss is held
 	Taken   bool                // the directory's card number, by the transaction that looks
 }
+
+// attrs reads the document. It takes many times as much memory then, and people
+// are looked at hundreds at a time: whoever looks at many forgets it.
+func (p *personView) attrs() map[string]any {
+	if p.read == nil {
+		p.read, _ = decodeAttrs(p.Doc) // load has seen that it is JSON
+	}
+	return p.read
+}
+
+func (p *personView) forget() { p.read = nil }
 
 // A siteView is all that people's access asks about a property.
 type siteView struct {
@@ -114,7 +125,7 @@ func (c Condition) values(p *personView) (values []string) {
 	case "active":
 		return []string{strconv.FormatBool(p.Active)}
 	}
-	for _, v := range lookup(p.Attrs, c.Attr) {
+	for _, v := range lookup(p.attrs(), c.Attr) {
 		values = append(values, strings.TrimSpace(text(v)))
 	}
 	return values

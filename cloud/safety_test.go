@@ -282,6 +282,28 @@ func TestS4DeactivationIsNeverRefusedForANameTaken(t *testing.T) {
 	}
 }
 
+// TestS4DeactivationIsNeverRefusedForItsSize: of attributes that are too large
+// nothing is taken, and that is reported; the deactivation holds.
+func TestS4DeactivationIsNeverRefusedForItsSize(t *testing.T) {
+	w := newWorld(t)
+	w.rule("north", cloud.Rule{})
+	u := w.user("ada", "1")
+	huge := map[string]any{"about": strings.Repeat("x", 1<<20), "title": "Boss", "cardNumber": "2"}
+	_, err := w.patch(u.ID, huge)
+	w.refused(err)
+	huge["active"] = false
+	got := attrs(t, w.mustPatch(u.ID, huge))
+	w.expect("north", u.ID, "inactive, card 1, in staff")
+	if p := w.person(u.ID); got["active"] != false || got["about"] != nil || got["title"] != nil || len(p.Issues) != 1 {
+		t.Errorf("got active %v, title %v, issues %v", got["active"], got["title"], p.Issues)
+	}
+	w.mustPatch(u.ID, map[string]any{"active": true, "title": "Boss"})
+	w.expect("north", u.ID, "active, card 1, in staff")
+	if p := w.person(u.ID); len(p.Issues) != 0 {
+		t.Errorf("issues %v stay", p.Issues)
+	}
+}
+
 // TestR1DeletedGroupIsForgottenByThoseStillToGain: an access group deleted
 // before the background wrote a large change does not come back with its name.
 func TestR1DeletedGroupIsForgottenByThoseStillToGain(t *testing.T) {

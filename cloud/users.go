@@ -2,6 +2,8 @@ package cloud
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -186,48 +188,17 @@ func (s *Service) UpdateUser(ctx context.Context, c Caller, id, ifMatch string, 
 func (w *work) putUser(row *PersonRow, old, next map[string]any) (User, error) {
 	before := *row
 	created := old == nil
-	if strings.TrimSpace(text(next["userName"])) == "" {
-		return User{}, &Invalid{ScimType: InvalidValue, Attr: "userName", Detail: "is required"}
-	}
-	active, ok := activeOf(next)
-	if !ok {
-		return User{}, &Invalid{ScimType: InvalidValue, Attr: "active", Detail: "want true or false"}
-	}
-	if _, said := next["active"]; said || created {
-		next["active"] = active
-	} else {
-		active = false // it was taken away, and nobody says any more that the person may enter
+	active, err := takeActive(next, created)
+	if err != nil {
+		return User{}, err
 	}
 	row.Issues = nil
-	stays := func(attr, text string) { // the directory's value is reported and not taken
-		row.Issues = append(row.Issues, Issue{Attr: attr, Text: text})
-		delete(next, attr)
-		if was, had := old[attr]; had {
-			next[attr] = was
-		}
+	if err := w.identify(row, old, next, active); err != nil {
+		return User{}, err
 	}
-	_, ok = kindOf(next)
-	switch {
-	case !ok && created:
-		return User{}, &Invalid{ScimType: InvalidValue, Attr: "userType", Detail: "want FULL or SMARTBOX"}
-	case !ok:
-		stays("userType", "the directory sent a value that is neither FULL nor SMARTBOX; the old one stays")
-	}
-	for _, attr := range []string{"userName", "externalId"} {
-		value := text(next[attr])
-		if attr == "userName" {
-			value = strings.TrimSpace(value)
-		}
-		other, err := w.holder(attr, value, row.ID)
-		switch {
-		case err != nil:
-			return User{}, err
-		case other == "":
-		case created || active:
-			return User{}, &Conflict{Attr: attr, Value: value, ID: other}
-		default:
-			stays(attr, "the directory sent a value that is another user's; the old one stays")
-		}
+	next, doc, err := fitting(row, old, next, active)
+	if err != nil {
+		return User{}, err
 	}
 	if _, ok := cardOf(next); !ok {
 		return User{}, &Invalid{ScimType: InvalidValue, Attr: cardAttr, Detail: "the card number is no text"}
@@ -243,26 +214,10 @@ func (w *work) putUser(row *PersonRow, old, next map[string]any) (User, error) {
 	if err := w.directoryCard(row, w.lenient || !created && (!active || sameNumber)); err != nil {
 		return User{}, err
 	}
-	doc, err := encodeAttrs(next)
-	if err != nil {
-		return User{}, err
-	}
-	limit := maxDocument
-	if !created && !active {
-		limit *= 2 // a body of any size that a directory may send can deactivate
-	}
-	if err := checkDocument(row.Doc, doc, limit); err != nil {
-		return User{}, err
-	}
 	if created || string(doc) != string(row.Doc) {
 		row.Doc, row.Modified = doc, w.now
 		row.Version++
-		for path, ch := range differences(old, next) {
-			w.note(path, ch.Before, ch.After)
-			if name := plainPath(path); ch.After != nil && w.s.mapping.unmapped(name) {
-				w.received = append(w.received, Unmapped{Attr: name, Count: 1, Last: w.now, Type: typeOf(next, name)})
-			}
-		}
+		w.noteAttrs(old, next)
 	}
 	if before.CardState != row.CardState {
 		w.note("card state", before.CardState, row.CardState)
@@ -277,6 +232,89 @@ func (w *work) putUser(row *PersonRow, old, next map[string]any) (User, error) {
 	u := User{ID: row.ID, Doc: row.Doc, Created: row.Created, Modified: row.Modified, Version: row.Version}
 	u.Groups, err = w.tx.GroupsOf(w.org.ID, row.ID)
 	return u, err
+}
+
+// takeActive reads whether the user may enter, and puts that into next as a
+// boolean.
+func takeActive(next map[string]any, created bool) (active bool, err error) {
+	active, ok := activeOf(next)
+	if !ok {
+		return false, &Invalid{ScimType: InvalidValue, Attr: "active", Detail: "want true or false"}
+	}
+	if _, said := next["active"]; !said && !created {
+		return false, nil // it was taken away, and nobody says any more that the person may enter
+	}
+	next["active"] = active
+	return active, nil
+}
+
+// identify looks at what next says of who and of what kind the user is. What
+// cannot be is refused; of one who is there it is reported, and the old value
+// stays, where that is about the kind, or the user is to be inactive.
+func (w *work) identify(row *PersonRow, old, next map[string]any, active bool) error {
+	if strings.TrimSpace(text(next["userName"])) == "" {
+		return &Invalid{ScimType: InvalidValue, Attr: "userName", Detail: "is required"}
+	}
+	created := old == nil
+	stays := func(attr, text string) {
+		row.Issues = append(row.Issues, Issue{Attr: attr, Text: text})
+		delete(next, attr)
+		if was, had := old[attr]; had {
+			next[attr] = was
+		}
+	}
+	switch _, ok := kindOf(next); {
+	case !ok && created:
+		return &Invalid{ScimType: InvalidValue, Attr: "userType", Detail: "want FULL or SMARTBOX"}
+	case !ok:
+		stays("userType", "the directory sent a value that is neither FULL nor SMARTBOX; the old one stays")
+	}
+	for _, attr := range []string{"userName", "externalId"} {
+		value := text(next[attr])
+		if attr == "userName" {
+			value = strings.TrimSpace(value)
+		}
+		other, err := w.holder(attr, value, row.ID)
+		switch {
+		case err != nil:
+			return err
+		case other == "":
+		case created || active:
+			return &Conflict{Attr: attr, Value: value, ID: other}
+		default:
+			stays(attr, "the directory sent a value that is another user's; the old one stays")
+		}
+	}
+	return nil
+}
+
+// fitting is next, and as it is stored. Of one who is to be inactive and whose
+// attributes are too large, that alone is taken: no size of a request keeps
+// somebody in.
+func fitting(row *PersonRow, old, next map[string]any, active bool) (map[string]any, []byte, error) {
+	doc, err := encodeAttrs(next)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = checkDocument(row.Doc, doc)
+	if err == nil || old == nil || active {
+		return next, doc, err
+	}
+	row.Issues = append(row.Issues, Issue{Attr: "schemas", Text: fmt.Sprintf("the directory sent attributes of more than %d bytes; that the person is inactive was taken, and nothing else", maxDocument)})
+	next = maps.Clone(old)
+	next["active"] = false
+	doc, err = encodeAttrs(next)
+	return next, doc, err
+}
+
+// noteAttrs records what next says anew, and what of that nobody declared.
+func (w *work) noteAttrs(old, next map[string]any) {
+	for path, ch := range differences(old, next) {
+		w.note(path, ch.Before, ch.After)
+		if name := plainPath(path); ch.After != nil && w.s.mapping.unmapped(name) {
+			w.received = append(w.received, Unmapped{Attr: name, Count: 1, Last: w.now, Type: typeOf(next, name)})
+		}
+	}
 }
 
 // samePerson says whether nothing of a and b differs that is stored.

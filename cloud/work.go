@@ -149,11 +149,10 @@ func (w *work) load(ids []string) (map[string]*personView, error) {
 	}
 	people := make(map[string]*personView, len(rows))
 	for _, row := range rows {
-		attrs, err := decodeAttrs(row.Doc)
-		if err != nil {
-			return nil, err
+		if !json.Valid(row.Doc) {
+			return nil, fmt.Errorf("cloud: stored document of person %s is not JSON", row.ID)
 		}
-		people[row.ID] = &personView{PersonRow: row, Attrs: attrs, Manual: map[string][]string{}, Outcome: map[string]Outcome{}, Pins: map[string]Pin{}, Taken: w.taken[row.ID]}
+		people[row.ID] = &personView{PersonRow: row, Manual: map[string][]string{}, Outcome: map[string]Outcome{}, Pins: map[string]Pin{}, Taken: w.taken[row.ID]}
 	}
 	groups, err := w.tx.GroupIDsOf(w.org.ID, ids)
 	if err != nil {
