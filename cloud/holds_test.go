@@ -419,7 +419,13 @@ func TestPreviewIsWhatHappens(t *testing.T) {
 		w.batch = rapid.SampledFrom([]int{3, 500}).Draw(t, "batch")
 		w.restart()
 		w.somePeople(t)
-		for range 8 {
+		if rapid.Bool().Draw(t, "revokes") {
+			w.revoking()
+		}
+		for range 5 {
+			if rapid.Bool().Draw(t, "the directory takes") { // what is held then is looked at by what comes
+				w.directoryTakes(t)
+			}
 			p := someProposal(t)
 			w.ok(w.svc.Settle(w.ctx))
 			before := w.rightsAt("north")
@@ -443,6 +449,32 @@ func TestPreviewIsWhatHappens(t *testing.T) {
 			}
 		}
 	})
+}
+
+// directoryTakes lets the directory make members of some of a group, and take
+// card numbers and titles from others.
+func (w *world) directoryTakes(t *rapid.T) {
+	users, _, err := w.svc.Users(w.ctx, w.caller, cloud.Query{Count: -1})
+	w.ok(err)
+	groups, _, err := w.svc.Groups(w.ctx, w.caller, cloud.Query{Count: -1})
+	w.ok(err)
+	var members []string
+	for _, u := range users {
+		if rapid.Bool().Draw(t, "member") {
+			members = append(members, u.ID)
+		}
+		switch rapid.IntRange(0, 9).Draw(t, "change") {
+		case 0:
+			w.mustPatch(u.ID, map[string]any{"title": rapid.SampledFrom([]string{"Boss", "Clerk"}).Draw(t, "title")})
+		case 1:
+			w.mustPatch(u.ID, map[string]any{"cardNumber": nil})
+		case 2:
+			w.mustPatch(u.ID, map[string]any{"userType": rapid.SampledFrom([]string{"FULL", "SMARTBOX"}).Draw(t, "kind")})
+		}
+	}
+	group := rapid.SampledFrom(groups).Draw(t, "group")
+	_, err = w.svc.UpdateGroup(w.ctx, w.caller, group.ID, "", func(e *cloud.GroupEdit) error { return e.Replace(members) })
+	w.ok(err)
 }
 
 // somePeople fills north with people of all kinds, groups and rules.
@@ -471,7 +503,7 @@ func (w *world) somePeople(t *rapid.T) {
 	w.group("Vips", ids[4:8]...)
 	w.rule("north", cloud.Rule{ID: "a", Conditions: []cloud.Condition{{Group: "Employees"}}})
 	w.rule("north", cloud.Rule{ID: "b", Groups: []string{"vip"}, Role: cloud.RoleAdmin, Conditions: []cloud.Condition{{Attr: "title", Op: "eq", Value: "Boss"}}})
-	_, err = w.svc.PutProperty(w.ctx, admin, "acme", cloud.Property{ID: "north", Guard: &cloud.Guard{Percent: 20, Openings: 3}})
+	_, err = w.svc.PutProperty(w.ctx, admin, "acme", cloud.Property{ID: "north", Guard: new(rapid.SampledFrom([]cloud.Guard{{}, {Percent: 20, Openings: 3}}).Draw(t, "guard"))})
 	w.ok(err)
 }
 
