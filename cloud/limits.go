@@ -95,7 +95,7 @@ func (w *work) room(attr, what string, n, most int, count func() (int, error)) e
 	key := roomKey{w.org.ID, what}
 	r := w.rooms.take(key, n, most)
 	switch {
-	case w.now.Before(r.full):
+	case w.now.Before(r.full) && r.full.Sub(w.now) <= roomFull: // else the clock has gone back since
 		return invalid(attr, "the organisation has %d %s already, want at most that many", most, what)
 	case r.left >= 0:
 		return nil

@@ -256,6 +256,11 @@ func TestRoomIsCountedSeldom(t *testing.T) {
 	w.ok(err)
 	now = now.Add(time.Minute)
 	w.ok(add(5000, 5001))
+	w.refused(add(5001, 5002))
+	_, err = svc.UpdateGroup(w.ctx, w.caller, g.ID, "", func(e *cloud.GroupEdit) error { return e.Remove("member-1") })
+	w.ok(err)
+	now = now.Add(-time.Hour) // the clock was ahead
+	w.ok(add(5001, 5002))
 }
 
 // A tallying store counts how often memberships were counted.
