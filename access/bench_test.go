@@ -110,3 +110,24 @@ func BenchmarkEntitlements(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkLossTo(b *testing.B) {
+	x, _ := town(100_000)
+	y, _ := town(90_000)
+	for b.Loop() {
+		if l, _ := x.LossTo(y); l.People != 10_000 {
+			b.Fatalf("%+v", l)
+		}
+	}
+}
+
+// BenchmarkLoss is one person who is disabled, as most deltas are.
+func BenchmarkLoss(b *testing.B) {
+	x, _ := town(100_000)
+	next := map[Ref]Record{{KindPerson, "p7"}: Person{ID: "p7", State: StateInactive, Kind: KindFull}}
+	for b.Loop() {
+		if l := x.Loss(next); l.People != 1 {
+			b.Fatalf("%+v", l)
+		}
+	}
+}

@@ -47,6 +47,7 @@ type person struct {
 	has, blocked   bool
 	room           [4]*group // where groups stands while there are few
 	uses           int       // credentials and memberships that name it
+	keys           int       // of its credentials, those that count (see Loss), blocked or not
 	Person
 }
 
@@ -153,6 +154,7 @@ func (x *Index) Put(r Record) {
 			blocked:    x.isBlocked(r.Ref()),
 		}
 		c.person.uses++
+		c.person.keys += r.opens()
 		x.credentials[r.ID] = c
 		x.link(c)
 	case Group:
@@ -242,6 +244,7 @@ func (x *Index) Delete(ref Ref) {
 			delete(x.credentials, ref.Key)
 			x.unlink(c)
 			c.person.uses--
+			c.person.keys -= c.opens()
 			x.dropPerson(c.person)
 		}
 	case KindGroup:
