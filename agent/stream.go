@@ -356,9 +356,9 @@ func (s *stream) refuse(ctx context.Context, err error, payload []byte) {
 	s.log.WarnContext(ctx, "message from the cloud refused", "err", err)
 	at := s.cache.Held()
 	if payload != nil {
-		if deny, head, err := delta.DecodeDeny(payload); err == nil {
-			at = head
-			s.block(ctx, head.Epoch, head.Seq, deny)
+		if d, err := delta.DecodeDeny(payload); err == nil {
+			at = d.Head
+			s.block(ctx, at.Epoch, at.Seq, d.Refs)
 		}
 	}
 	reason := delta.Reason(err)

@@ -86,7 +86,7 @@ func FuzzCardNumber(f *testing.F) {
 
 func TestPackKeepsPeopleWhole(t *testing.T) {
 	person := func(id string, edits, size int, loses bool) unit {
-		u := unit{}
+		u := unit{takes: 2}
 		for range edits {
 			e := edit{owner: id, next: make([]byte, size)}
 			if loses {
@@ -106,8 +106,10 @@ func TestPackKeepsPeopleWhole(t *testing.T) {
 	if len(messages) < 2 {
 		t.Fatal("all fits one message: this test would check nothing")
 	}
-	for m, edits := range messages {
-		size := 0
+	takes := 0
+	for m, message := range messages {
+		size, edits := 0, message.edits
+		takes += message.takes
 		for _, e := range edits {
 			size += e.size()
 			if at, ok := seen[e.owner]; ok && at != m {
@@ -122,5 +124,8 @@ func TestPackKeepsPeopleWhole(t *testing.T) {
 			t.Errorf("message %d takes away after others gave", m)
 		}
 		sawGain = sawGain || !edits[len(edits)-1].loses()
+	}
+	if takes != 2*len(units) {
+		t.Errorf("the messages take %d, want %d", takes, 2*len(units))
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"latchkey/access"
+	"latchkey/delta"
 )
 
 // A Tally counts what people gain or lose at a property.
@@ -59,7 +60,7 @@ type Guard struct {
 }
 
 // DefaultGuard is that of properties that say nothing (design, "Mass-loss guard").
-func DefaultGuard() Guard { return Guard{Percent: 10, Openings: 20} }
+func DefaultGuard() Guard { return Guard{Percent: delta.MassPercent, Openings: delta.MassOpenings} }
 
 // guard is what p has set, or the default.
 func (p *Property) guard() Guard {
@@ -133,6 +134,7 @@ type effect struct {
 	mass    int // openings lost by what the directory says of groups and attributes
 	pinned  int // openings that stay because a loss is held
 	written int // by how many openings more or fewer the log opens after this transaction
+	taken   int // openings that its messages take, some of which later ones may give back
 	named   int // how many people are to be named
 	gained  map[string]bool
 	lost    map[string]bool

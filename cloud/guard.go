@@ -161,13 +161,39 @@ func (w *work) write(p *plan, site string) error {
 		w.count(&row, e)
 	}
 	if units := p.units[site]; len(units) > 0 {
-		if err := appendLog(w.tx, site, &row.Head, units, w.now, w.approved); err != nil {
+		if err := appendLog(w.tx, site, &row.Head, units, w.now, w.word(p, site)); err != nil {
 			return err
 		}
 		w.appended = true
 	}
 	return w.tx.PutSite(row)
 }
+
+// word is whose word the messages of p for site bear: that of the person who
+// approved what they take, or the guard's own, which let it through. Sites obey
+// no mass loss without.
+func (w *work) word(p *plan, site string) func(takes int) *delta.Approval {
+	e := p.effects[site]
+	return func(takes int) *delta.Approval {
+		if p.was[site] != nil && e != nil { // doors and groups are not put to one message or another
+			takes = max(takes, e.taken)
+		}
+		switch {
+		case w.approved != nil:
+			return &delta.Approval{By: w.approved.By, Removes: max(takes, w.approved.Removes)}
+		case takes == 0:
+			return nil
+		case w.guarded == guardChange:
+			return &delta.Approval{By: byGuard + CauseChange, Removes: takes}
+		case e != nil && e.mass > 0:
+			return &delta.Approval{By: byGuard + CauseDirectory, Removes: takes}
+		}
+		return &delta.Approval{By: byGuard + CausePerson, Removes: takes}
+	}
+}
+
+// byGuard and a cause are who let a loss through that needed nobody's word.
+const byGuard = "guard: "
 
 // count puts what e takes at a site to its causes, but for what a person has
 // said is meant.

@@ -13,6 +13,7 @@ import (
 const (
 	HoldChange    = "change"    // an admin's act, of which nothing is done yet
 	HoldDirectory = "directory" // what the directory takes away by groups, attributes and card numbers; the rest of its calls is done
+	HoldSite      = "site"      // what a site's agent refuses to lose: it follows no further until a person confirms it
 )
 
 // The states of a Hold.
@@ -20,11 +21,12 @@ const (
 	HoldOpen      = "open"
 	HoldConfirmed = "confirmed"
 	HoldDiscarded = "discarded"
-	HoldResolved  = "resolved" // the directory gave back what it took, or the people are gone
+	HoldResolved  = "resolved" // the directory gave back what it took, or the people are gone, or the site has followed
 )
 
-// A Hold is a loss of access at one property that waits, before the site's log,
-// until a person confirms it. It waits for as long as that takes.
+// A Hold is a loss of access at one property that waits until a person confirms
+// it: before the site's log, or, where a site refuses what stands there, at the
+// site. It waits for as long as that takes.
 type Hold struct {
 	ID        string          `json:"id"` // sorts by when it was made
 	Org       string          `json:"org"`
@@ -36,7 +38,10 @@ type Hold struct {
 	By        Actor           `json:"by"`
 	Proposal  *Proposal       `json:"proposal,omitempty"` // HoldChange
 	Before    json.RawMessage `json:"before,omitempty"`   // HoldChange: what it changes, as it was
-	Preview   Preview         `json:"preview"`            // HoldChange: as of when it was held; HoldDirectory: as of now
+	Preview   Preview         `json:"preview"`            // HoldChange: as of when it was held; HoldDirectory: as of now; HoldSite: as the site counted, nobody named
+	Epoch     uint32          `json:"epoch,omitempty"`    // HoldSite: of what the site refused, with Seq
+	Seq       uint64          `json:"seq,omitempty"`
+	Over      bool            `json:"over,omitempty"` // HoldSite: the site has followed since, and a word given for it counts no more
 	Decided   time.Time       `json:"decided,omitzero"`
 	DecidedBy Actor           `json:"decided_by,omitempty"`
 }
@@ -201,10 +206,15 @@ func (s *Service) Confirm(ctx context.Context, by Actor, org, id string, removes
 		w.act.what, w.act.name = "confirm: "+h.Text, h.Site
 		w.guarded, w.approved, w.cause = guardChange, approval(by, max(removes, 0)), CauseChange
 		w.note("hold", HoldOpen, HoldConfirmed)
-		if h.Kind == HoldDirectory {
+		switch h.Kind {
+		case HoldDirectory:
 			w.cause = CauseDirectory
 			err = w.unpin(h)
-		} else {
+		case HoldSite: // the next snapshot bears the word: see Snapshot
+			if removes < h.Preview.Lose.Openings {
+				err = fmt.Errorf("%w: it would take %d openings by now, %d were shown", ErrChanged, h.Preview.Lose.Openings, removes)
+			}
+		default:
 			err = w.redo(h)
 		}
 		if err != nil {
@@ -253,8 +263,8 @@ func (w *work) openHold(id string) (Hold, error) {
 	return h, err
 }
 
-// Discard ends a held change undone. What the directory takes away cannot be
-// discarded: it is confirmed, or given back in the directory. ErrNotFound,
+// Discard ends a held change undone. What the directory takes away, and what a
+// site refuses, cannot be discarded: it is confirmed, or given back. ErrNotFound,
 // *Invalid.
 func (s *Service) Discard(ctx context.Context, by Actor, org, id string) (Hold, error) {
 	var h Hold
@@ -265,6 +275,9 @@ func (s *Service) Discard(ctx context.Context, by Actor, org, id string) (Hold, 
 		w.act.what, w.act.name = "discard: "+h.Text, h.Site
 		if h.Kind == HoldDirectory {
 			return invalid("id", "the directory took this away: confirm it, or give it back in the directory, which ends the hold")
+		}
+		if h.Kind == HoldSite {
+			return invalid("id", "the site's log has this already: confirm it, or give back what it would take, which ends the hold")
 		}
 		w.note("hold", HoldOpen, HoldDiscarded)
 		h.State, h.Decided, h.DecidedBy = HoldDiscarded, w.now, by

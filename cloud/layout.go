@@ -79,6 +79,28 @@ func (l *layout) same(o *layout) bool {
 	return maps.EqualFunc(l.doors, o.doors, kinds) && reflect.DeepEqual(l.opens, o.opens) && reflect.DeepEqual(l.schedules, o.schedules)
 }
 
+// common opens what both l and o do, and so at least what a site opens while it
+// is on the way from l to o.
+func (l *layout) common(o *layout) *layout {
+	both := &layout{doors: map[string]access.Door{}, opens: map[string][]DoorAccess{}}
+	for id, d := range l.doors {
+		if other, ok := o.doors[id]; ok && d.Kind == access.DoorKindCabinet {
+			d = other // whoever opens doors opens cabinets
+		} else if !ok {
+			continue
+		}
+		both.doors[id] = d
+	}
+	for group, grants := range l.opens {
+		for _, d := range grants {
+			if slices.Contains(o.opens[group], d) {
+				both.opens[group] = append(both.opens[group], d)
+			}
+		}
+	}
+	return both
+}
+
 // rights are what one person may open at a property: by door the schedules of
 // which one must hold, sorted; none is always. Keys counts the person's active
 // credentials: without one nothing opens, and the rights are there all the same.

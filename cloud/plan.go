@@ -12,6 +12,7 @@ import (
 type plan struct {
 	views    []*siteView
 	was      map[string]*layout // sites whose doors, groups or schedules change: as they were
+	low      map[string]*layout // of the same sites: what opens both before and after
 	units    map[string][]unit
 	effects  map[string]*effect
 	rows     map[string]SiteRow // of sites with effects, once the guard has looked at them
@@ -36,7 +37,7 @@ func (w *work) plan(pinning map[string]bool) (*plan, error) {
 	if err := w.roomForParts(views); err != nil {
 		return nil, err
 	}
-	p := &plan{views: views, was: map[string]*layout{}, units: map[string][]unit{}, effects: map[string]*effect{}, rows: map[string]SiteRow{}}
+	p := &plan{views: views, was: map[string]*layout{}, low: map[string]*layout{}, units: map[string][]unit{}, effects: map[string]*effect{}, rows: map[string]SiteRow{}}
 	if err := w.planOwn(p); err != nil {
 		return nil, err
 	}
@@ -76,11 +77,11 @@ func (w *work) planOwn(p *plan) error {
 			return err
 		}
 		for i := range edits { // these need not stay together
-			p.units[site] = append(p.units[site], unit{edits[i : i+1]})
+			p.units[site] = append(p.units[site], unit{edits: edits[i : i+1]})
 		}
 		for _, v := range p.views {
 			if v.ID == site && !was.same(v.layout) {
-				p.was[site] = was
+				p.was[site], p.low[site] = was, was.common(v.layout)
 			}
 		}
 	}
@@ -181,39 +182,48 @@ func (w *work) follow(p *plan, v *siteView, id string, who *personView, o Outcom
 	if bulk {
 		now = slices.DeleteFunc(slices.Clone(all), func(e edit) bool { return !e.loses() })
 	}
-	if len(now) > 0 {
-		p.units[v.ID] = append(p.units[v.ID], unit{now})
-	}
+	takes := 0
 	if len(all) > 0 || p.was[v.ID] != nil || pe.Role != nil {
-		err = w.measure(p, v, pe, have, want, now, len(now) < len(all))
+		takes, err = w.measure(p, v, pe, have, want, now, len(now) < len(all))
+	}
+	if len(now) > 0 {
+		p.units[v.ID] = append(p.units[v.ID], unit{now, takes})
 	}
 	return len(now) < len(all), err
 }
 
 // measure adds one person to the effect at v: have is what v holds, want what
 // it should, now what is written of the difference, and part says that this is
-// not all of it.
-func (w *work) measure(p *plan, v *siteView, pe PersonEffect, have map[access.Ref][]byte, want []access.Record, now []edit, part bool) error {
-	is, was := v.layout, p.was[v.ID]
+// not all of it. It returns what the messages of now take of the person, one
+// after the other, though a later one may give it back.
+func (w *work) measure(p *plan, v *siteView, pe PersonEffect, have map[access.Ref][]byte, want []access.Record, now []edit, part bool) (takes int, err error) {
+	is, was, low := v.layout, p.was[v.ID], p.low[v.ID]
 	if was == nil {
-		was = is
+		was, low = is, is
 	}
-	records, err := stored(have)
+	had, err := stored(have)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	before, after := was.rights(records), is.rights(want)
-	written := after
+	has := want
 	if part {
-		if records, err = stored(applied(have, now)); err != nil {
-			return err
+		if has, err = stored(applied(have, now)); err != nil {
+			return 0, err
 		}
-		written = is.rights(records)
 	}
+	before, written := was.rights(had), is.rights(has)
 	e := p.effect(v.ID, w.named)
-	e.add(pe, before, after, was, is)
+	e.add(pe, before, is.rights(want), was, is)
 	e.written += written.openings() - before.openings()
-	return nil
+	takes = takenOnTheWay(before, low.rights(had), low.rights(has))
+	e.taken += takes
+	return takes, nil
+}
+
+// takenOnTheWay is what the messages take of one person: first what doors and
+// groups lose, then what the person does; what doors and groups give is last.
+func takenOnTheWay(before, narrowed, moved rights) int {
+	return lostOpenings(before, narrowed) + lostOpenings(narrowed, moved)
 }
 
 func (p *plan) effect(site string, named int) *effect {

@@ -449,7 +449,7 @@ func TestParallelCalls(t *testing.T) {
 	})
 	wg.Go(func() { // the publisher
 		for range 20 {
-			_, _, err := svc.Snapshot(w.ctx, "south")
+			_, _, _, err := svc.Snapshot(w.ctx, "south")
 			errs <- err
 		}
 	})

@@ -221,8 +221,19 @@ func covers(big, small access.Schedule) bool {
 	return all
 }
 
-// A unit is edits that stay in one message: all of one person.
-type unit struct{ edits []edit }
+// A unit is edits that stay in one message: all of one person. It takes so many
+// openings.
+type unit struct {
+	edits []edit
+	takes int
+}
+
+// A batched is the edits of one message, and how many openings they take as far
+// as these are people's own.
+type batched struct {
+	edits []edit
+	takes int
+}
 
 func (u *unit) size() (n int) {
 	for i := range u.edits {
@@ -238,7 +249,7 @@ func (u *unit) loses() bool {
 // pack puts units into messages that fit, those that take access away first.
 // A unit too large for one message, which no person's is within the limits of
 // rules and cards, is cut, its removals first.
-func pack(units []unit) [][]edit {
+func pack(units []unit) []batched {
 	slices.SortStableFunc(units, func(a, b unit) int {
 		switch al, bl := a.loses(), b.loses(); {
 		case al == bl:
@@ -248,44 +259,46 @@ func pack(units []unit) [][]edit {
 		}
 		return 1
 	})
-	var messages [][]edit
+	var messages []batched
 	var room int
-	add := func(edits []edit, size int) {
+	add := func(u unit, size int) {
 		if size > room || len(messages) == 0 {
-			messages = append(messages, nil)
+			messages = append(messages, batched{})
 			room = payloadBudget
 		}
 		last := &messages[len(messages)-1]
-		*last = append(*last, edits...)
+		last.edits = append(last.edits, u.edits...)
+		last.takes += u.takes
 		room -= size
 	}
 	for _, u := range units {
 		if size := u.size(); size <= payloadBudget {
-			add(u.edits, size)
+			add(u, size)
 			continue
 		}
 		for i := range u.edits {
-			add(u.edits[i:i+1], u.edits[i].size())
+			add(unit{u.edits[i : i+1], u.takes}, u.edits[i].size())
 		}
 	}
 	for _, m := range messages {
-		slices.SortStableFunc(m, inOrder)
+		slices.SortStableFunc(m.edits, inOrder)
 	}
 	return messages
 }
 
 // appendLog writes units to the site's log and to what the site is to hold,
-// and moves head along. What a person approved says so.
-func appendLog(tx Tx, site string, head *delta.Head, units []unit, now time.Time, approved *delta.Approval) error {
-	for _, edits := range pack(units) {
+// and moves head along. word is whose word a message bears that takes so many
+// openings of people's own.
+func appendLog(tx Tx, site string, head *delta.Head, units []unit, now time.Time, word func(takes int) *delta.Approval) error {
+	for _, m := range pack(units) {
 		d := &delta.Delta{
 			Header: delta.Header{Type: delta.TypeDelta, Site: site, At: now.UTC()},
 			Epoch:  head.Epoch, Seq: head.Seq + 1, Prev: head.Hash,
-			Digest: head.Digest, Changes: make([]delta.Change, 0, len(edits)), Approved: approved,
+			Digest: head.Digest, Changes: make([]delta.Change, 0, len(m.edits)), Approved: word(m.takes),
 		}
 		denied := map[access.Ref]bool{}
-		for i := range edits {
-			e := &edits[i]
+		for i := range m.edits {
+			e := &m.edits[i]
 			d.Changes = append(d.Changes, e.change())
 			for _, ref := range e.deny {
 				if !denied[ref] {

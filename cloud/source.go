@@ -80,13 +80,19 @@ func (s *Service) Read(ctx context.Context, site string, epoch uint32, after uin
 }
 
 // Snapshot is all that the site is to hold and the head at which it is so, of
-// one moment.
-func (s *Service) Snapshot(ctx context.Context, site string) (delta.Head, []delta.Change, error) {
-	var head delta.Head
-	var all []delta.Change
-	err := s.store.View(ctx, func(tx Tx) error {
+// one moment, with the word for what it takes from the site where that stands
+// now; nil for nobody's.
+func (s *Service) Snapshot(ctx context.Context, site string) (head delta.Head, all []delta.Change, word *delta.Approval, err error) {
+	err = s.store.View(ctx, func(tx Tx) error {
 		row, err := tx.Site(site)
 		if err != nil {
+			return err
+		}
+		st, err := tx.SiteState(site)
+		if err != nil {
+			return err
+		}
+		if word, err = snapshotWord(tx, row, st); err != nil {
 			return err
 		}
 		rows, err := tx.SiteRecords(site)
@@ -100,7 +106,7 @@ func (s *Service) Snapshot(ctx context.Context, site string) (delta.Head, []delt
 		}
 		return nil
 	})
-	return head, all, err
+	return head, all, word, err
 }
 
 // HashAt is the hash of one entry of the site's log, the zero Hash for seq 0:
@@ -169,6 +175,9 @@ func (s *Service) Applied(ctx context.Context, site string, h delta.Head) error 
 		if err != nil {
 			return err
 		}
+		if err := endRefusal(tx, row, st); err != nil {
+			return err
+		}
 		// A site that is ahead of its log, as after a restore of the cloud, has
 		// nothing to say about what may go.
 		if h.Epoch != row.Head.Epoch || h.Seq > row.Head.Seq || h.Seq <= keptEntries {
@@ -233,12 +242,24 @@ func (s *Service) Proof(ctx context.Context, site string, p *delta.Proof) error 
 	})
 }
 
-// Nack records that the site could not read or obey a message.
+// Nack records that the site could not read or obey a message. A mass loss that
+// it refuses waits for a person from then on.
 func (s *Service) Nack(ctx context.Context, site string, n *delta.Nack) error {
 	s.log.Warn("site refused a message", "site", site, "epoch", n.Epoch, "seq", n.Seq, "reason", n.Reason)
-	return s.heard(ctx, site, func(_ Tx, st *SiteState) error {
-		st.Nack, st.NackAt = fmt.Sprintf("%d/%d: %s", n.Epoch, n.Seq, n.Reason), st.UpAt
-		return nil
+	var org string
+	err := s.heard(ctx, site, func(tx Tx, st *SiteState) error {
+		row, err := tx.Site(site)
+		org = row.Org
+		if n.Reason == delta.ReasonMass || !st.refusesLoss() { // which stands until it is over: see endRefusal
+			st.Nack, st.NackAt = nackText(n), st.UpAt
+		}
+		return err
+	})
+	if err != nil || n.Reason != delta.ReasonMass {
+		return err
+	}
+	return s.update(ctx, org, act{by: Actor("site " + site), what: "refuse a loss of access", object: site}, func(w *work) error {
+		return w.refusedLoss(site, n)
 	})
 }
 

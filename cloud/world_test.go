@@ -285,6 +285,7 @@ func (w *world) fold(site string) map[access.Ref]string {
 		m, err := delta.Decode(payload)
 		w.ok(err)
 		d := m.(*delta.Delta)
+		w.answersFor(opens, d)
 		w.denies(opens, d)
 		if d.Seq != at.Seq+1 || d.Prev != at.Hash || d.Epoch != at.Epoch {
 			w.Fatalf("%s: entry %d/%d follows on %d/%d, prev right: %v", site, d.Epoch, d.Seq, at.Epoch, at.Seq, d.Prev == at.Hash)
@@ -327,7 +328,7 @@ func (w *world) fold(site string) map[access.Ref]string {
 	if at != head {
 		w.Fatalf("%s: the log ends at %+v, head is %+v", site, at, head)
 	}
-	snapHead, records, err := w.svc.Snapshot(w.ctx, site)
+	snapHead, records, _, err := w.svc.Snapshot(w.ctx, site)
 	w.ok(err)
 	snap := map[access.Ref]string{}
 	for _, c := range records {
@@ -367,6 +368,24 @@ func (w *world) confirmed(err error) {
 	}
 	_, err = w.svc.Confirm(w.ctx, admin, "acme", held.Hold.ID, held.Hold.Preview.Lose.Openings)
 	w.ok(err)
+}
+
+// answersFor wants d to bear a word for all that it takes from x, as the site
+// counts it: else the site might refuse it.
+func (w *world) answersFor(x *access.Index, d *delta.Delta) {
+	w.Helper()
+	next := map[access.Ref]access.Record{}
+	for _, c := range d.Changes {
+		next[c.Ref] = nil
+		if c.Op == delta.OpPut {
+			r, err := access.ParseRecord(c.Kind, c.Record)
+			w.ok(err)
+			next[c.Ref] = r
+		}
+	}
+	if lost := x.Loss(next); d.Approved.Uncovered(lost.Openings) > 0 {
+		w.Fatalf("%s/%d takes %d openings from %d people, and its word is for %+v", d.Site, d.Seq, lost.Openings, lost.People, d.Approved)
+	}
 }
 
 // denies applies d to an index, and wants its deny lane to say no less than what

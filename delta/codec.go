@@ -171,34 +171,47 @@ func Decode(payload []byte) (Message, error) {
 	return m, nil
 }
 
-// DecodeDeny reads the deny list of a delta of any version, with the position
-// at which it stands (Digest stays zero). It is how a site that is too old for
-// a delta still takes access away: deny, epoch and seq never change their form.
-func DecodeDeny(payload []byte) ([]access.Ref, Head, error) {
+// A Denial is what a delta of any version takes away.
+type Denial struct {
+	Head     Head // of the delta; Digest stays zero
+	Refs     []access.Ref
+	Approved *Approval // nil also where this version does not understand it
+}
+
+// DecodeDeny reads the deny list of a delta of any version. It is how a site
+// that is too old for a delta still takes access away: deny, epoch and seq never
+// change their form.
+func DecodeDeny(payload []byte) (Denial, error) {
 	h, err := Peek(payload)
 	if err != nil {
-		return nil, Head{}, err
+		return Denial{}, err
 	}
 	if h.Type != TypeDelta {
-		return nil, Head{}, fmt.Errorf("%w: %.40q, want %q", ErrType, h.Type, TypeDelta)
+		return Denial{}, fmt.Errorf("%w: %.40q, want %q", ErrType, h.Type, TypeDelta)
 	}
 	var d struct {
-		Epoch uint32       `json:"epoch"`
-		Seq   uint64       `json:"seq"`
-		Deny  []access.Ref `json:"deny"`
+		Epoch    uint32          `json:"epoch"`
+		Seq      uint64          `json:"seq"`
+		Deny     []access.Ref    `json:"deny"`
+		Approved json.RawMessage `json:"approved"`
 	}
 	if err := json.Unmarshal(payload, &d); err != nil {
-		return nil, Head{}, fmt.Errorf("%w: deny: %w", ErrShape, err)
+		return Denial{}, fmt.Errorf("%w: deny: %w", ErrShape, err)
 	}
 	if err := checkPosition(d.Epoch, d.Seq); err != nil {
-		return nil, Head{}, fmt.Errorf("%w: deny: %w", ErrShape, err)
+		return Denial{}, fmt.Errorf("%w: deny: %w", ErrShape, err)
 	}
 	for i, ref := range d.Deny {
 		if err := checkRef(ref); err != nil {
-			return nil, Head{}, fmt.Errorf("%w: deny[%d]: %w", ErrShape, i, err)
+			return Denial{}, fmt.Errorf("%w: deny[%d]: %w", ErrShape, i, err)
 		}
 	}
-	return d.Deny, Head{Epoch: d.Epoch, Seq: d.Seq, Hash: HashOf(payload)}, nil
+	denial := Denial{Head: Head{Epoch: d.Epoch, Seq: d.Seq, Hash: HashOf(payload)}, Refs: d.Deny}
+	var a Approval
+	if json.Unmarshal(d.Approved, &a) == nil && a.check() == nil {
+		denial.Approved = &a
+	}
+	return denial, nil
 }
 
 // CheckSite refuses what is no site id: 1 to 32 of a-z, 0-9 and '-', but not
@@ -329,7 +342,7 @@ func check(m Message) error {
 	case *Need:
 		return m.check()
 	case *Nack:
-		return first(checkNumber("seq", m.Seq), checkText("reason", m.Reason, 1, 256))
+		return first(checkNumber("seq", m.Seq), checkText("reason", m.Reason, 1, 256), checkCount("removes", m.Removes), checkCount("people", m.People), checkCount("openings", m.Openings))
 	case *Events:
 		return m.check()
 	case *Result:
@@ -358,15 +371,7 @@ func (d *Delta) check() error {
 			return fmt.Errorf("deny[%d]: %w", i, err)
 		}
 	}
-	if a := d.Approved; a != nil {
-		if err := checkText("approved.by", a.By, 1, 256); err != nil {
-			return err
-		}
-		if a.Removes < 0 || a.Removes > math.MaxInt32 {
-			return fmt.Errorf("approved.removes %d, want 0 to %d", a.Removes, math.MaxInt32)
-		}
-	}
-	return checkChanges("changes", d.Changes, true)
+	return first(d.Approved.check(), checkChanges("changes", d.Changes, true))
 }
 
 func (s *Snapshot) check() error {
@@ -376,7 +381,7 @@ func (s *Snapshot) check() error {
 	if s.Parts < 1 || s.Parts > maxParts || s.Part < 1 || s.Part > s.Parts {
 		return fmt.Errorf("part %d of %d, want 1 to %d of at most %d", s.Part, s.Parts, s.Parts, maxParts)
 	}
-	return checkChanges("records", s.Records, false)
+	return first(s.Approved.check(), checkChanges("records", s.Records, false))
 }
 
 func (c *Command) check() error {

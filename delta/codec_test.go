@@ -118,6 +118,8 @@ func TestRefusals(t *testing.T) {
 		{"parts of nothing", &Need{Header: header1(), Epoch: 1, From: 3, Parts: []int{1}}, "parts without"},
 		{"part 0 needed", &Need{Header: header1(), Snapshot: true, ID: "s", Parts: []int{0}}, "parts[0]"},
 		{"parts not ascending", &Need{Header: header1(), Snapshot: true, ID: "s", Parts: []int{2, 2}}, "parts[1]"},
+		{"snapshot approved by nobody", &Snapshot{Header: header1(), ID: "s", Re: "n", Part: 1, Parts: 1, Head: Head{Epoch: 1}, Approved: &Approval{}}, "approved.by"},
+		{"nack of less than nothing", &Nack{Header: header1(), Reason: ReasonMass, Removes: -1}, "removes"},
 		{"nack without a reason", &Nack{Header: header1()}, "reason"},
 		{"events with a gap", &Events{Header: header1(), EventEpoch: "e", Events: []access.Event{{N: 1, Kind: "a"}, {N: 3, Kind: "a"}}}, "without a gap"},
 		{"event 0", &Events{Header: header1(), EventEpoch: "e", Events: []access.Event{{Kind: "a"}}}, "without a gap"},
@@ -208,19 +210,21 @@ func TestDenyIsReadableInEveryVersion(t *testing.T) {
 	if _, err := Decode(newer); !errors.Is(err, ErrVersion) {
 		t.Fatalf("decode: got %v, want %v", err, ErrVersion)
 	}
-	deny, head, err := DecodeDeny(newer)
-	if err != nil {
-		t.Fatal(err)
+	want := Denial{
+		Head: Head{Epoch: 7, Seq: 43, Hash: HashOf(newer)}, Refs: []access.Ref{{Kind: access.KindPerson, Key: "p1"}},
+		Approved: &Approval{By: "ann", Removes: 30},
 	}
-	if want := []access.Ref{{Kind: access.KindPerson, Key: "p1"}}; !reflect.DeepEqual(deny, want) {
-		t.Errorf("deny %v, want %v", deny, want)
+	if got, err := DecodeDeny(newer); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v %v, want %+v", got, err, want)
 	}
-	if want := (Head{Epoch: 7, Seq: 43, Hash: HashOf(newer)}); head != want {
-		t.Errorf("head %+v, want %+v", head, want)
+	other := edit(newer, `"approved":{"by":"ann","removes":30}`, `"approved":["ann"]`)
+	want.Head.Hash, want.Approved = HashOf(other), nil
+	if got, err := DecodeDeny(other); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("with an approval of another form: got %+v %v, want %+v", got, err, want)
 	}
 	for _, bad := range [][]byte{mustEncode(t, samples()[2]), edit(newer, `"seq":43`, `"seq":0`), edit(newer, `"key":"p1"`, `"key":""`), []byte("x")} {
-		if deny, _, err := DecodeDeny(bad); err == nil {
-			t.Errorf("%s: deny %v, want an error", bad, deny)
+		if d, err := DecodeDeny(bad); err == nil {
+			t.Errorf("%s: deny %v, want an error", bad, d.Refs)
 		}
 	}
 }

@@ -49,6 +49,8 @@ func samples() []Message {
 		&Need{Header: header1(), Epoch: 7, From: 43, To: 50},
 		&Need{Header: header1(), Snapshot: true, ID: "s1", Parts: []int{1, 3}, Reason: "parts"},
 		&Nack{Header: header1(), Epoch: 7, Seq: 43, Reason: "shape"},
+		&Nack{Header: header1(), Epoch: 7, Seq: 43, Reason: ReasonMass, Removes: 30, People: 20, Openings: 40},
+		&Snapshot{Header: header1(), ID: "s2", Re: "nonce", Part: 1, Parts: 1, Head: head, Records: []Change{put("a", "1")}, Approved: &Approval{By: "ann", Removes: 30}},
 		&Events{Header: header1(), EventEpoch: "e1", Events: []access.Event{
 			{N: 1, At: noon, Kind: access.EventAccess, Door: "front", Granted: true, Reason: access.Granted, Card: "H10302 …0731"},
 			{N: 2, At: noon, Kind: access.EventGap, Count: 3, Since: noon, Device: &access.Device{Serial: "s", Boot: 1, Seq: 2}},

@@ -57,6 +57,10 @@ type Message interface{ header() *Header }
 
 func (h *Header) header() *Header { return h }
 
+// ReasonMass is the reason of a Nack of a message that takes very much and bears
+// no word for it.
+const ReasonMass = "mass"
+
 // The ops of a Change.
 const (
 	OpPut    = "put"
@@ -80,13 +84,15 @@ type Delta struct {
 	Digest   Digest       `json:"digest"` // of all records once this delta is applied
 	Deny     []access.Ref `json:"deny,omitempty"`
 	Changes  []Change     `json:"changes"`
-	Approved *Approval    `json:"approved,omitempty"`
+	Approved *Approval    `json:"approved,omitempty"` // of what it takes
 }
 
-// An Approval is an admin's word that a mass loss of access is meant.
+// An Approval is the word that a loss of access is meant. Every message that
+// takes something bears one: an admin's, or that of the cloud's guard, which
+// let it through. A site measures for itself and obeys no mass loss without.
 type Approval struct {
 	By      string `json:"by"`
-	Removes int    `json:"removes"`
+	Removes int    `json:"removes"` // openings, at the most
 }
 
 // A Snapshot is one part of the whole state at Head. The site takes it only
@@ -101,6 +107,9 @@ type Snapshot struct {
 	Parts   int      `json:"parts"`
 	Head    Head     `json:"head"`
 	Records []Change `json:"records"` // OpPut only
+	// Approved is the word for what the whole of it takes from a site that
+	// holds something; the same in all parts.
+	Approved *Approval `json:"approved,omitempty"`
 }
 
 // A Beat says every 30 s, and right after each hello, that the cloud is there
@@ -174,6 +183,12 @@ type Nack struct {
 	Epoch  uint32 `json:"epoch"`
 	Seq    uint64 `json:"seq"`
 	Reason string `json:"reason"` // "signature", "shape", "version", "size", "mass"
+	// With "mass": how many openings the message would take, with those that
+	// went within the hour without a word for them, from how many people, and how
+	// many the site holds.
+	Removes  int `json:"removes,omitempty"`
+	People   int `json:"people,omitempty"`
+	Openings int `json:"openings,omitempty"`
 }
 
 // Events carries events up, in order, numbered without gaps.

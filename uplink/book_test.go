@@ -48,6 +48,8 @@ type page struct {
 	results []*delta.Result
 	proofs  []*delta.Proof
 	nacks   []*delta.Nack
+
+	word *delta.Approval // for what the site loses by a snapshot
 }
 
 func newBook(t testing.TB, sites ...string) *book {
@@ -159,15 +161,20 @@ func (b *book) Read(_ context.Context, site string, epoch uint32, after uint64, 
 	return payloads, err
 }
 
-func (b *book) Snapshot(_ context.Context, site string) (head delta.Head, changes []delta.Change, err error) {
+func (b *book) Snapshot(_ context.Context, site string) (head delta.Head, changes []delta.Change, word *delta.Approval, err error) {
 	err = b.do(site, func(p *page) error {
-		head = p.head()
+		head, word = p.head(), p.word
 		for ref, record := range p.records {
 			changes = append(changes, delta.Change{Op: delta.OpPut, Ref: ref, Record: record})
 		}
 		return nil
 	})
-	return head, changes, err
+	return head, changes, word, err
+}
+
+func (b *book) Approved(_ context.Context, site string) (word *delta.Approval, err error) {
+	err = b.do(site, func(p *page) error { word = p.word; return nil })
+	return word, err
 }
 
 func (b *book) HashAt(_ context.Context, site string, epoch uint32, seq uint64) (hash delta.Hash, err error) {
@@ -226,6 +233,7 @@ type disk struct {
 	events  uint64   // how many there are
 	acked   uint64
 	blocked map[access.Ref]delta.Head // held when the deny list was seen
+	refuses bool                      // what bears no word
 	errs    []error
 }
 
@@ -265,8 +273,14 @@ func (s *dweller) take(in Inbound) []delta.Message {
 		s.acked = max(s.acked, m.N)
 		return s.tellEvents()
 	case *delta.Snapshot:
+		if s.refuses && m.Approved == nil {
+			return []delta.Message{&delta.Nack{Epoch: m.Head.Epoch, Seq: m.Head.Seq, Reason: delta.ReasonMass, Removes: 30, Openings: 40}}
+		}
 		return s.takePart(m)
 	case *delta.Delta:
+		if s.refuses && m.Approved == nil {
+			return []delta.Message{&delta.Nack{Epoch: m.Epoch, Seq: m.Seq, Reason: delta.ReasonMass, Removes: 30, Openings: 40}}
+		}
 		for _, ref := range m.Deny {
 			if _, ok := s.blocked[ref]; !ok {
 				s.blocked[ref] = s.head

@@ -109,6 +109,7 @@ type lane struct {
 	nack     string
 	nacks    int
 	nackTill time.Time
+	word     *delta.Approval // for what the site refuses, as known last
 
 	mu         sync.Mutex // guards the fields below, which others read
 	shown      SiteState
@@ -262,6 +263,9 @@ func (l *lane) send(ctx context.Context, now time.Time) error {
 		if err := l.beat(ctx, now); err != nil {
 			return err
 		}
+		if err := l.hearWord(ctx, now); err != nil {
+			return err
+		}
 	}
 	if l.nonce == "" || l.head.Epoch == 0 {
 		return nil
@@ -273,6 +277,22 @@ func (l *lane) send(ctx context.Context, now time.Time) error {
 		return l.sendSnapshot(ctx, now)
 	}
 	return l.sendDeltas(ctx, now)
+}
+
+// hearWord ends the wait of a site that refuses a mass loss once a person has
+// approved it.
+func (l *lane) hearWord(ctx context.Context, now time.Time) error {
+	if l.nack == "" || !now.Before(l.nackTill) {
+		return nil
+	}
+	word, err := l.cloud.source.Approved(ctx, l.site)
+	if err != nil {
+		return fmt.Errorf("read approval: %w", err)
+	}
+	if word != nil && (l.word == nil || *word != *l.word) {
+		l.word, l.nackTill = word, time.Time{}
+	}
+	return nil
 }
 
 // sendDenials sends, once and ahead of their turn, the deltas that take
@@ -301,8 +321,8 @@ func (l *lane) sendDenials(ctx context.Context) error {
 		return fmt.Errorf("read log: %w", err)
 	}
 	for i, payload := range payloads {
-		refs, _, err := delta.DecodeDeny(payload)
-		if err != nil || len(refs) == 0 {
+		denial, err := delta.DecodeDeny(payload)
+		if err != nil || len(denial.Refs) == 0 {
 			continue // what the site cannot read it says when its turn comes
 		}
 		if err := l.cloud.sendPayload(ctx, l.site, payload); err != nil {
@@ -421,7 +441,7 @@ func (l *lane) sendSnapshot(ctx context.Context, now time.Time) error {
 	}
 	t := l.transfer
 	for _, part := range t.send(now) {
-		m := &delta.Snapshot{ID: t.id, Re: l.nonce, Part: part, Parts: t.count, Head: t.head, Records: t.parts[part-1]}
+		m := &delta.Snapshot{ID: t.id, Re: l.nonce, Part: part, Parts: t.count, Head: t.head, Records: t.parts[part-1], Approved: t.word}
 		if err := l.cloud.send(ctx, l.site, m); err != nil {
 			if errors.Is(err, delta.ErrShape) || errors.Is(err, delta.ErrSize) {
 				l.drop() // this one can never be sent
@@ -445,7 +465,7 @@ func (l *lane) begin(ctx context.Context, now time.Time) error {
 		l.snapshotAt = now.Add(l.cloud.timing.retry / 4)
 		return nil
 	}
-	head, changes, err := l.cloud.source.Snapshot(ctx, l.site)
+	head, changes, word, err := l.cloud.source.Snapshot(ctx, l.site)
 	if err != nil {
 		l.free()
 		return fmt.Errorf("read snapshot: %w", err)
@@ -455,6 +475,7 @@ func (l *lane) begin(ctx context.Context, now time.Time) error {
 		l.free()
 		return err
 	}
+	t.word = word
 	l.transfer, l.wanted, l.settledBy = t, false, time.Time{}
 	l.cloud.snapshots.Add(1)
 	// The first two at once, then 1, 2, 4 … 30 s: each costs the whole state.
@@ -496,7 +517,7 @@ func (l *lane) stands(head delta.Head) {
 		l.sentUpTo = 0
 	}
 	l.epoch = head.Epoch
-	l.transfer, l.wanted, l.begun, l.nack, l.nacks, l.nackTill = nil, false, 0, "", 0, time.Time{}
+	l.transfer, l.wanted, l.begun, l.nack, l.nacks, l.nackTill, l.word = nil, false, 0, "", 0, time.Time{}, nil
 	l.free()
 	l.window.Start(head.Seq)
 }
@@ -766,7 +787,7 @@ func (l *lane) takeNack(m *delta.Nack) {
 	}
 	l.log.Error("site refuses a message", "epoch", m.Epoch, "seq", m.Seq, "reason", m.Reason)
 	l.nack = m.Reason
-	if l.nacks > 0 || m.Reason == "mass" {
+	if l.nacks > 0 || m.Reason == delta.ReasonMass {
 		l.nackTill = now.Add(min(minNackWait<<min(max(l.nacks-1, 0), 10), maxNackWait))
 	}
 	l.nacks++

@@ -438,6 +438,41 @@ func TestNackSlowsDown(t *testing.T) {
 	})
 }
 
+// A site that refuses a mass loss is asked rarely, until a person has approved
+// it: then it is soon.
+func TestRefusedLossWaitsForAWord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 10)
+		r.mustEqual("first day", time.Minute)
+		refuse := func(yes bool) {
+			r.post.mu.Lock()
+			defer r.post.mu.Unlock()
+			r.post.disk.refuses = yes
+		}
+		refuse(true)
+		before := r.cloud.Stats().Snapshots
+		r.book.write(rigSite, 1, "nobody may enter")
+		if err := r.equal(2 * time.Hour); err == nil {
+			t.Fatal("the site took what it refuses")
+		}
+		if n := r.cloud.Stats().Snapshots - before; n < 2 || n > 8 {
+			t.Errorf("%d snapshots were tried in two hours, want 2 to 8", n)
+		}
+		if s := r.cloud.SiteStates()[rigSite]; s.Nack != delta.ReasonMass {
+			t.Errorf("%+v, want the nack", s)
+		}
+		word := &delta.Approval{By: "ann", Removes: 30}
+		if err := r.book.do(rigSite, func(p *page) error { p.word = word; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		r.mustEqual("approved", r.cloud.timing.beat+time.Second)
+		refuse(false)
+		r.book.write(rigSite, 2, "as before")
+		r.mustEqual("after it", time.Second)
+		r.stop()
+	})
+}
+
 // What is taken away goes ahead of what waits for its turn: of a backlog, and
 // of a snapshot that is under way. It makes no gap that is asked for.
 func TestDenialsOvertake(t *testing.T) {

@@ -29,8 +29,12 @@ type Source interface {
 	// no longer kept it returns ErrNoEntry, and the site gets a snapshot.
 	Read(ctx context.Context, site string, epoch uint32, after uint64, limit int) ([][]byte, error)
 	// Snapshot is the site's whole state and the head at which it stands, read
-	// in one transaction.
-	Snapshot(ctx context.Context, site string) (delta.Head, []delta.Change, error)
+	// in one transaction, and the word for what it takes from the site; nil for
+	// nobody's.
+	Snapshot(ctx context.Context, site string) (delta.Head, []delta.Change, *delta.Approval, error)
+	// Approved is a person's word for the mass loss that the site's Nack refused,
+	// nil until there is one. It is asked for now and then while the site refuses.
+	Approved(ctx context.Context, site string) (*delta.Approval, error)
 	// HashAt is the hash of one entry, ErrNoEntry when the log has none.
 	HashAt(ctx context.Context, site string, epoch uint32, seq uint64) (delta.Hash, error)
 

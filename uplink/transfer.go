@@ -23,6 +23,7 @@ const partSize = delta.MaxPayload - 2048
 type transfer struct {
 	id      string
 	head    delta.Head
+	word    *delta.Approval
 	parts   [][]delta.Change // nil once all are received: they can be large
 	count   int
 	got     []bool

@@ -425,7 +425,7 @@ func TestCardsAreNotShown(t *testing.T) {
 	w.want(204, "PUT", "/orgs/acme/people/"+person+"/groups/hq/staff", "")
 	w.want(409, "POST", "/orgs/acme/people/"+person+"/cards", `{"number":"`+number+`"}`)
 	w.want(400, "POST", "/orgs/acme/people/"+person+"/cards", `{"number":"`+number+number+`"}`)
-	head, changes, err := w.cloud.Snapshot(t.Context(), "hq")
+	head, changes, _, err := w.cloud.Snapshot(t.Context(), "hq")
 	if err != nil || head.Seq == 0 {
 		t.Fatalf("snapshot %v, %v", head, err)
 	}

@@ -36,14 +36,17 @@ type holdLine struct {
 }
 
 func (h holdLine) Directory() bool { return h.Kind == cloud.HoldDirectory }
+func (h holdLine) Refused() bool   { return h.Kind == cloud.HoldSite }
 func (h holdLine) Open() bool      { return h.State == cloud.HoldOpen }
 
 // StateText says what became of it.
 func (h holdLine) StateText() string {
-	switch h.State {
-	case cloud.HoldOpen:
+	switch {
+	case h.State == cloud.HoldOpen:
 		return "waits for a person"
-	case cloud.HoldResolved:
+	case h.State == cloud.HoldResolved && h.Refused():
+		return "ended by itself: the gateway follows again"
+	case h.State == cloud.HoldResolved:
 		return "ended by itself: the directory gave back what it took"
 	}
 	return h.State
@@ -120,6 +123,9 @@ func (c *call) propertyNames() (map[string]string, error) {
 
 func holdLineOf(h cloud.Hold, names map[string]string) holdLine {
 	line := holdLine{Hold: h, Title: "What the directory takes away", Property: cmp.Or(names[h.Site], h.Site)}
+	if line.Refused() {
+		line.Title = "What the gateway refuses to lose"
+	}
 	if h.Proposal != nil {
 		var was struct{ Name string }
 		if json.Unmarshal(h.Before, &was) != nil { // an order has no name

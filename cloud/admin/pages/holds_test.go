@@ -8,6 +8,7 @@ import (
 
 	"latchkey/cloud"
 	"latchkey/cloud/admin/signin"
+	"latchkey/delta"
 )
 
 // holds makes n people, asks to disable the rule that gives them the front
@@ -163,4 +164,31 @@ func TestHoldsOfOthers(t *testing.T) {
 	w.wants(w.post("holds/"+hold.ID+"/confirm", "removes", "21"), 404)
 	w.wants(w.post("holds/"+hold.ID+"/discard"), 404)
 	w.wants(w.get("holds"), 200, "Nothing waits")
+}
+
+// TestRefusedLoss: what a building's gateway refuses to lose is shown on its
+// page, in the list and by itself, and can be confirmed, not discarded.
+func TestRefusedLoss(t *testing.T) {
+	w := newWorld(t)
+	w.staff(2)
+	head, err := w.cloud.Head(w.ctx, "north")
+	w.ok(err)
+	w.ok(w.cloud.Nack(w.ctx, "north", &delta.Nack{Epoch: head.Epoch, Seq: head.Seq, Reason: delta.ReasonMass, Removes: 30, People: 25, Openings: 40}))
+	hold := w.held()
+	at := "holds/" + hold.ID
+	w.wants(w.get("properties/north/building"), 200, "mass, it would take 30 of 40 openings", "1 loss of access waits")
+	w.wants(w.get(""), 200, "Its gateway refuses what it was sent")
+	w.wants(w.get("holds"), 200, "What the gateway refuses to lose", "North building", "30 openings from 25 people")
+	a := w.get(at)
+	w.wants(a, 200, "restored from a backup", "It names nobody", "The property has 40 openings now", "Confirm: take 30 openings from 25 people")
+	if containsAny(a.body, "Discard it", "at 0 doors", "Whose access changes, as of now") {
+		t.Errorf("it is shown as what it is not:\n%s", a.body)
+	}
+	w.wants(w.post(at+"/discard"), 409, "give back what it would take")
+	w.wants(w.post(at+"/confirm", "removes", "29"), 409, "It would take 30 openings by now, and you were shown 29")
+	w.goes(w.post(at+"/confirm", "removes", "30"), at+"?did=hold-confirmed")
+	w.wants(w.get(at), 200, "confirmed, by ann@acme.example")
+	w.ok(w.cloud.Nack(w.ctx, "north", &delta.Nack{Epoch: head.Epoch, Seq: head.Seq, Reason: delta.ReasonMass, Removes: 31, People: 26, Openings: 40}))
+	w.ok(w.cloud.Applied(w.ctx, "north", head))
+	w.wants(w.get("holds"), 200, "Nothing waits", "ended by itself: the gateway follows again")
 }
