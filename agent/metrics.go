@@ -83,6 +83,7 @@ var (
 	descRefused     = desc{"latchkey_messages_refused_total", "Messages from the broker that could not be opened or read.", nil}
 	descForks       = desc{"latchkey_stream_forks_total", "Messages that contradicted what the site holds.", nil}
 	descBadSnaps    = desc{"latchkey_snapshots_refused_total", "Snapshots that did not verify.", nil}
+	descMass        = desc{"latchkey_mass_loss_refused_total", "Messages that would have taken very much access, and that nobody had approved.", nil}
 	descReady       = desc{"latchkey_cache_ready", "1 while the site holds a verified state.", nil}
 	descCredentials = desc{"latchkey_cache_credentials", "Credentials that the site holds.", nil}
 	descQuarantined = desc{"latchkey_cache_quarantined_rows", "Rows that do not verify and are left out.", nil}
@@ -117,7 +118,7 @@ var (
 
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []desc{
-		descBuild, descCloud, descBeat, descClock, descLag, descSeq, descRefused, descForks, descBadSnaps, descReady, descCredentials,
+		descBuild, descCloud, descBeat, descClock, descLag, descSeq, descRefused, descForks, descBadSnaps, descMass, descReady, descCredentials,
 		descQuarantined, descBlocked, descCacheBytes, descEventBytes, descUnsent, descWaiting, descLost, descUnaudited, descOverflow, descBadParity,
 		descController, descMatch, descBehind, descCannotHold, descReader, descSecure, descUntrusted, descTamper, descRetries, descCRC, descNaks,
 		descMAC, descClear, descUnshaken, descShaken, descReply, descGap, descStray,
@@ -140,6 +141,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	count(descRefused, link.Refused)
 	count(descForks, link.Forks)
 	count(descBadSnaps, link.BadSnaps)
+	count(descMass, link.Mass)
 
 	db := c.a.cache.Stats()
 	gauge(descReady, bit(db.Ready))

@@ -77,6 +77,10 @@ func (s *stream) finished(ctx context.Context, sw swapEnd) error {
 	case errors.Is(err, cache.ErrDigest), errors.Is(err, cache.ErrSnapshot), errors.Is(err, cache.ErrRecord):
 		s.badSnapshot(ctx, sw.id, err)
 	default:
+		if refused, ok := errors.AsType[*massLoss](err); ok {
+			s.refuseLoss(ctx, refused.head.Epoch, refused.head.Seq, refused)
+			return nil
+		}
 		return s.notStored(ctx, err)
 	}
 	return nil

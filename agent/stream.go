@@ -58,11 +58,10 @@ type stream struct {
 	log    *slog.Logger
 	m      *metrics
 	act    func(ctx context.Context, c *delta.Command) (string, error)
-	swap   func(ctx context.Context, id string) error // the cache's
-	acked  chan struct{}                              // capacity 1: an ack came or the link opened, so the upload looks again
-	acts   sync.WaitGroup                             // commands that are being done
-	slots  chan struct{}                              // as many as may be
-	past   sync.Mutex                                 // serialises what is read and written of past commands
+	acked  chan struct{}  // capacity 1: an ack came or the link opened, so the upload looks again
+	acts   sync.WaitGroup // commands that are being done
+	slots  chan struct{}  // as many as may be
+	past   sync.Mutex     // serialises what is read and written of past commands
 
 	nonce    string
 	helloAt  time.Time // when it was made; commands' time to live counts from here
@@ -76,7 +75,12 @@ type stream struct {
 	staged   staging              // the snapshot that is coming in
 	swapping bool                 // one that is whole is being checked and swapped in
 	swapped  chan swapEnd         // capacity 1: what came of it
+	lost     losses               // openings that deltas took without a word for them
+	denied   losses               // … and the deny lane, ahead of a delta's turn
 	done     map[string]time.Time // commands taken under this nonce, and until when they could come again
+
+	// swap is the cache's.
+	swap func(ctx context.Context, id string, may func(cache.Swapping) error) error
 
 	mu    sync.Mutex
 	state LinkStatus
@@ -92,6 +96,7 @@ type LinkStatus struct {
 	Refused   uint64     `json:"refused"`    // messages that could not be opened or read
 	OldEpochs uint64     `json:"old_epochs"`
 	BadSnaps  uint64     `json:"bad_snapshots"`     // snapshots that did not verify
+	Mass      uint64     `json:"mass_refused"`      // messages that would have taken very much, and bore no word for it
 	Problem   string     `json:"problem,omitempty"` // what keeps the site from following, in words
 }
 
@@ -159,7 +164,7 @@ func (s *stream) run(ctx context.Context) error {
 		// wait behind it.
 		if id := s.staged.whole; id != "" && err == nil {
 			s.staged, s.swapping = staging{}, true
-			others.Go(func() { s.swapped <- swapEnd{id, s.swap(ctx, id)} })
+			others.Go(func() { s.swapped <- swapEnd{id, s.swap(ctx, id, s.maySwap)} })
 		}
 		if err != nil && ctx.Err() == nil {
 			return err
@@ -258,13 +263,13 @@ func (s *stream) delta(ctx context.Context, d *delta.Delta, hash delta.Hash) err
 	case delta.AckAgain:
 		s.applied(ctx)
 	case delta.Gap:
-		s.block(ctx, d.Epoch, d.Seq, d.Deny)
+		s.ahead(ctx, d.Epoch, d.Seq, d.Deny, d.Approved)
 		s.need(ctx, delta.Need{Epoch: d.Epoch, From: held.Seq + 1, To: d.Seq - 1})
 	case delta.NewEpoch:
-		s.block(ctx, d.Epoch, d.Seq, d.Deny)
+		s.ahead(ctx, d.Epoch, d.Seq, d.Deny, d.Approved)
 		s.needSnapshot(ctx, "epoch")
 	case delta.Fork:
-		s.block(ctx, d.Epoch, d.Seq, d.Deny)
+		s.ahead(ctx, d.Epoch, d.Seq, d.Deny, d.Approved)
 		s.update(func(st *LinkStatus) { st.Forks++ })
 		s.log.ErrorContext(ctx, "the stream contradicts what the site holds; asking for a snapshot", "epoch", d.Epoch, "seq", d.Seq, "held", held.Seq)
 		s.needSnapshot(ctx, "fork")
@@ -276,12 +281,20 @@ func (s *stream) delta(ctx context.Context, d *delta.Delta, hash delta.Hash) err
 }
 
 // apply brings the delta whose turn it is into the cache. What it takes away is
-// taken away at once, also where the rest of it is refused.
+// taken away at once, also where the rest of it is refused, but for a mass loss
+// that nobody has approved.
 func (s *stream) apply(ctx context.Context, d *delta.Delta, hash delta.Hash) error {
 	start := time.Now()
+	uncovered, refused := s.weighDelta(d)
+	if refused != nil {
+		s.refuseLoss(ctx, d.Epoch, d.Seq, refused)
+		s.block(ctx, d.Epoch, d.Seq, postures(d.Deny))
+		return nil
+	}
 	err := s.cache.Apply(ctx, d, hash)
 	switch {
 	case err == nil:
+		s.lost.add(start, uncovered)
 		s.m.deltaApply.Observe(time.Since(start).Seconds())
 		s.movedAt = time.Now()
 		s.problem("")
@@ -289,7 +302,7 @@ func (s *stream) apply(ctx context.Context, d *delta.Delta, hash delta.Hash) err
 	case errors.Is(err, cache.ErrForeign):
 		return err
 	case errors.Is(err, cache.ErrDigest), errors.Is(err, cache.ErrRecord):
-		s.block(ctx, d.Epoch, d.Seq, d.Deny)
+		s.ahead(ctx, d.Epoch, d.Seq, d.Deny, d.Approved)
 		s.problem("A change from the cloud contradicts itself; the site asks for its whole list.")
 		s.log.ErrorContext(ctx, "delta refused; asking for a snapshot", "seq", d.Seq, "err", err)
 		if errors.Is(err, cache.ErrRecord) {
@@ -299,14 +312,14 @@ func (s *stream) apply(ctx context.Context, d *delta.Delta, hash delta.Hash) err
 		}
 	case ctx.Err() != nil:
 	default: // the disk: no applied, so the cloud sends it again
-		s.block(ctx, d.Epoch, d.Seq, d.Deny) // in memory, where the disk does not take it either
+		s.ahead(ctx, d.Epoch, d.Seq, d.Deny, d.Approved) // in memory, where the disk does not take it either
 		s.problem("A change from the cloud could not be stored: " + err.Error())
 		s.log.ErrorContext(ctx, "delta not stored", "seq", d.Seq, "err", err)
 	}
 	return nil
 }
 
-// block puts what a delta takes away into force ahead of the delta's turn.
+// block puts refs into force as taken away, ahead of the turn of their delta.
 func (s *stream) block(ctx context.Context, epoch uint32, seq uint64, deny []access.Ref) {
 	if len(deny) == 0 {
 		return
@@ -358,7 +371,7 @@ func (s *stream) refuse(ctx context.Context, err error, payload []byte) {
 	if payload != nil {
 		if d, err := delta.DecodeDeny(payload); err == nil {
 			at = d.Head
-			s.block(ctx, at.Epoch, at.Seq, d.Refs)
+			s.ahead(ctx, at.Epoch, at.Seq, d.Refs, d.Approved)
 		}
 	}
 	reason := delta.Reason(err)

@@ -166,9 +166,9 @@ func TestNewEpochLeadsToSnapshot(t *testing.T) {
 func TestRevocationDoesNotWaitForSnapshot(t *testing.T) {
 	story(t, func(t *testing.T, s *site) {
 		goOn := make(chan struct{})
-		s.agent.stream.swap = func(ctx context.Context, id string) error {
+		s.agent.stream.swap = func(ctx context.Context, id string, may func(cache.Swapping) error) error {
 			<-goOn
-			return s.db.Swap(ctx, id)
+			return s.db.Swap(ctx, id, may)
 		}
 		s.world = newWorld(epoch + 1)
 		s.world.publish(nil, doorsAndGroups()...)

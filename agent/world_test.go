@@ -64,6 +64,7 @@ type world struct {
 	epoch   uint32
 	records map[access.Ref]json.RawMessage
 	head    delta.Head
+	word    *delta.Approval // of all that is published
 }
 
 func newWorld(epoch uint32) *world {
@@ -83,7 +84,7 @@ func (w *world) publish(deny []access.Ref, changes ...delta.Change) Inbound {
 			w.records[c.Ref] = c.Record
 		}
 	}
-	d := &delta.Delta{Epoch: w.epoch, Seq: w.head.Seq + 1, Prev: w.head.Hash, Digest: digest, Deny: deny, Changes: changes}
+	d := &delta.Delta{Epoch: w.epoch, Seq: w.head.Seq + 1, Prev: w.head.Hash, Digest: digest, Deny: deny, Changes: changes, Approved: w.word}
 	in := message(d)
 	w.head = delta.Head{Epoch: w.epoch, Seq: d.Seq, Hash: in.Hash, Digest: digest}
 	return in
@@ -100,7 +101,7 @@ func message(m delta.Message) Inbound {
 func (w *world) snapshot(id, nonce string) (parts []*delta.Snapshot) {
 	refs := slices.SortedFunc(maps.Keys(w.records), func(a, b access.Ref) int { return strings.Compare(string(a.Kind)+a.Key, string(b.Kind)+b.Key) })
 	for i, ref := range refs {
-		parts = append(parts, &delta.Snapshot{ID: id, Re: nonce, Part: i + 1, Parts: len(refs), Head: w.head,
+		parts = append(parts, &delta.Snapshot{ID: id, Re: nonce, Part: i + 1, Parts: len(refs), Head: w.head, Approved: w.word,
 			Records: []delta.Change{{Op: delta.OpPut, Ref: ref, Record: w.records[ref]}}})
 	}
 	return parts

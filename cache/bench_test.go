@@ -118,7 +118,7 @@ func BenchmarkSnapshot(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		if err := db.Swap(b.Context(), fmt.Sprint(i)); err != nil {
+		if err := db.Swap(b.Context(), fmt.Sprint(i), nil); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -287,7 +287,7 @@ func TestSnapshot(t *testing.T) {
 	stage(parts[2], []int{1, 2, 4}, nil)
 	stage(parts[0], []int{2, 4}, nil)
 	stage(parts[0], []int{2, 4}, nil) // again
-	if err := db.Swap(t.Context(), "one"); !errors.Is(err, ErrSnapshot) {
+	if err := db.Swap(t.Context(), "one", nil); !errors.Is(err, ErrSnapshot) {
 		t.Errorf("swap of half a snapshot: %v, want ErrSnapshot", err)
 	}
 	if db.Ready() {
@@ -311,17 +311,17 @@ func TestSnapshot(t *testing.T) {
 	liar.Records = []delta.Change{delta.Del(cardOf(1, "").Ref())}
 	stage(&liar, nil, ErrRecord)
 	stage(parts[1], nil, nil)
-	if err := db.Swap(t.Context(), "other"); !errors.Is(err, ErrSnapshot) {
+	if err := db.Swap(t.Context(), "other", nil); !errors.Is(err, ErrSnapshot) {
 		t.Errorf("swap of another name: %v, want ErrSnapshot", err)
 	}
-	if err := db.Swap(t.Context(), "one"); err != nil {
+	if err := db.Swap(t.Context(), "one", nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := db.Held(); got != w.heads[1] || !db.Ready() {
 		t.Errorf("held %+v ready %t, want %+v", got, db.Ready(), w.heads[1])
 	}
 	stage(parts[1], nil, nil) // late: held already
-	if err := db.Swap(t.Context(), "one"); err != nil {
+	if err := db.Swap(t.Context(), "one", nil); err != nil {
 		t.Errorf("swap of what is held: %v", err)
 	}
 
@@ -335,7 +335,7 @@ func TestSnapshot(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := db.Swap(t.Context(), "three"); err != nil {
+	if err := db.Swap(t.Context(), "three", nil); err != nil {
 		t.Fatal(err)
 	}
 	stage(older[1], nil, ErrSnapshot)
@@ -350,7 +350,7 @@ func TestSnapshot(t *testing.T) {
 	short := w.snapshot("four", 4, 100)
 	short[0].Records = short[0].Records[1:]
 	stage(short[0], nil, nil)
-	if err := db.Swap(t.Context(), "four"); !errors.Is(err, ErrDigest) {
+	if err := db.Swap(t.Context(), "four", nil); !errors.Is(err, ErrDigest) {
 		t.Errorf("swap of a snapshot without a record: %v, want ErrDigest", err)
 	}
 	if got := db.Held(); got != w.heads[3] || db.Stats().Snapshot != "" {

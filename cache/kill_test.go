@@ -97,7 +97,7 @@ func child(dir string) error {
 					return err
 				}
 			}
-			if err := db.Swap(ctx, id); err != nil {
+			if err := db.Swap(ctx, id, nil); err != nil {
 				return err
 			}
 		} else if err := db.Apply(ctx, w.deltas[seq-1], w.heads[seq].Hash); err != nil {

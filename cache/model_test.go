@@ -116,7 +116,7 @@ func TestModel(t *testing.T) {
 				if err != nil || missing != nil {
 					rt.Fatalf("stage: %v, missing %v", err, missing)
 				}
-				if err := db.Swap(t.Context(), id); err != nil {
+				if err := db.Swap(t.Context(), id, nil); err != nil {
 					rt.Fatal(err)
 				}
 				held, ready = seq, true

@@ -25,6 +25,8 @@ type stage struct {
 	Parts int        `json:"parts"`
 	Head  delta.Head `json:"head"`
 	Gen   uint64     `json:"gen"`
+
+	Approved *delta.Approval `json:"approved,omitempty"`
 }
 
 func (s stage) at() position { return position{s.Head.Epoch, s.Head.Seq} }
@@ -74,8 +76,8 @@ func (db *DB) Stage(ctx context.Context, s *delta.Snapshot) (missing []int, err 
 		}
 		here = map[int]bool{}
 	}
-	if want.Parts != s.Parts || want.Head != s.Head {
-		return nil, fmt.Errorf("%w: part %d of %q says another head or number of parts than those before it", ErrSnapshot, s.Part, s.ID)
+	if want.Parts != s.Parts || want.Head != s.Head || !sameWord(want.Approved, s.Approved) {
+		return nil, fmt.Errorf("%w: part %d of %q says another head, number of parts or approval than those before it", ErrSnapshot, s.Part, s.ID)
 	}
 	if !here[s.Part] {
 		if err := tx(ctx, db.file.write, func(t *sql.Tx) error { return db.writePart(ctx, t, want, s.Part, steps) }); err != nil {
@@ -91,6 +93,8 @@ func (db *DB) Stage(ctx context.Context, s *delta.Snapshot) (missing []int, err 
 	}
 	return missing, nil
 }
+
+func sameWord(a, b *delta.Approval) bool { return a == b || a != nil && b != nil && *a == *b }
 
 // has reports whether the snapshot id is the one that the verified state came
 // from.
@@ -152,7 +156,7 @@ func (db *DB) beginStage(ctx context.Context, s *delta.Snapshot) (stage, error) 
 	db.writing.Lock()
 	defer db.writing.Unlock()
 	next := db.state
-	st := stage{ID: s.ID, Parts: s.Parts, Head: s.Head, Gen: next.Next}
+	st := stage{ID: s.ID, Parts: s.Parts, Head: s.Head, Gen: next.Next, Approved: s.Approved}
 	next.Next++
 	var box []byte
 	err := db.commit(ctx, func(ctx context.Context, t *sql.Tx) (err error) {
@@ -200,7 +204,10 @@ func (db *DB) writePart(ctx context.Context, t *sql.Tx, s stage, part int, steps
 // the old state stays: ask for another snapshot. Swapping in again the snapshot
 // that was swapped in last is no error. It takes some 4 µs a record, during
 // which deltas, blocks and decisions go on, but Stage waits.
-func (db *DB) Swap(ctx context.Context, id string) (err error) {
+//
+// may is asked before anything changes: its error is Swap's, the staged parts
+// are discarded, and the old state stays. A nil may lets all through.
+func (db *DB) Swap(ctx context.Context, id string, may func(Swapping) error) (err error) {
 	db.staging.Lock()
 	defer db.staging.Unlock()
 	defer func() {
@@ -229,6 +236,11 @@ func (db *DB) Swap(ctx context.Context, id string) (err error) {
 	if p.digest != s.Head.Digest {
 		err := fmt.Errorf("%w: snapshot %q of %d/%d adds up to %s, want %s", ErrDigest, id, s.Head.Epoch, s.Head.Seq, p.digest, s.Head.Digest)
 		return errors.Join(err, db.discardStage(ctx))
+	}
+	if may != nil {
+		if err := may(db.swapping(s, p)); err != nil {
+			return errors.Join(err, db.discardStage(ctx))
+		}
 	}
 	return db.swap(ctx, s, p)
 }

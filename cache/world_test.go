@@ -259,7 +259,7 @@ func fill(t testing.TB, db *DB, w *world, id string, seq uint64) {
 			t.Fatal(err)
 		}
 	}
-	if err := db.Swap(t.Context(), id); err != nil {
+	if err := db.Swap(t.Context(), id, nil); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -86,7 +86,7 @@ func swapIn(t *testing.T, db *cache.DB, records []access.Record) delta.Head {
 	if missing, err := db.Stage(t.Context(), part); err != nil || missing != nil {
 		t.Fatalf("stage: %v %v", missing, err)
 	}
-	if err := db.Swap(t.Context(), "s"); err != nil {
+	if err := db.Swap(t.Context(), "s", nil); err != nil {
 		t.Fatal(err)
 	}
 	return part.Head
