@@ -56,12 +56,9 @@ func doors(c *call) (answer, error) {
 	return f.page("doors", list), nil
 }
 
-// seconds is a time of a door, which is d where it says none.
+// seconds is a time of a door, which is d where it says none, in words.
 func seconds(ms int64, d time.Duration) string {
-	if ms > 0 {
-		d = time.Duration(ms) * time.Millisecond
-	}
-	return d.String()
+	return shortSeconds(cmp.Or(ms, d.Milliseconds())) + " s"
 }
 
 // A doorEntry is a door as it stands in the form.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"latchkey/access"
 	"latchkey/cloud"
@@ -157,12 +156,9 @@ func decoded[T any](doc []byte, words func(T) []fact) []fact {
 }
 
 func (w *factWords) door(d access.Door) []fact {
-	ms := func(n, otherwise int64) []string {
-		return one((time.Duration(cmp.Or(n, otherwise)) * time.Millisecond).String())
-	}
 	return []fact{
 		{"Name", one(cmp.Or(d.Name, d.ID))}, {"Kind", one(cmp.Or(d.Kind, access.DoorKindDoor))},
-		{"Opens for", ms(d.UnlockMS, 5000)}, {"Counts as held open after", ms(d.HeldMS, 30000)}, {"Before it has data", one(cmp.Or(d.NoData, "as the site says"))},
+		{"Opens for", one(seconds(d.UnlockMS, access.DefaultUnlock))}, {"Counts as held open after", one(seconds(d.HeldMS, defaultHeld))}, {"Before it has data", one(cmp.Or(d.NoData, "as the site says"))},
 	}
 }
 

@@ -25,7 +25,7 @@ func TestBrowserSite(t *testing.T) {
 	b.fill("#unlock", "2.5")
 	b.accessible("door")
 	b.press("main form button.primary")
-	b.sees("Save the door “Key box”", "2.5s", "Nobody’s access changes")
+	b.sees("Save the door “Key box”", "2.5 s", "Nobody’s access changes")
 	b.press("main form button.primary")
 	b.sees("The door is saved.", "Key box", "key cabinet")
 	b.accessible("doors")
