@@ -19,8 +19,8 @@ const (
 
 // guesses slows down who tries tokens, by address. Whoever has shown a right
 // token is let through from anywhere: a whole directory, or a cloud behind a
-// proxy that nobody named, may share its address with a guesser. It may be used by any number of
-// goroutines.
+// proxy that nobody named, may share its address with a guesser. It may be used
+// by any number of goroutines.
 type guesses struct {
 	*throttle.Throttle
 	mu    sync.Mutex

@@ -13,7 +13,7 @@ import (
 
 func TestHome(t *testing.T) {
 	w := newWorld(t)
-	w.wants(w.get(""), 200, "Acme", "No directory has called yet", `href="/admin/properties/north">North building`, "not syncing: no rule", "Its gateway has never been heard of")
+	w.wants(w.get(""), 200, "Acme", "No directory has called yet", `href="/admin/directory">Connect Entra ID or Okta`, `href="/admin/properties/north">North building`, "not syncing: no rule", "Its gateway has never been heard of")
 	w.rule("All", []string{"staff"})
 	w.wants(w.get(""), 200, "1 rule<")
 }
