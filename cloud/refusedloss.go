@@ -95,11 +95,7 @@ func (h *Hold) word() *delta.Approval { return approval(h.DecidedBy, h.Preview.L
 // is none: ErrNotFound.
 func (s *Service) Approved(ctx context.Context, site string) (word *delta.Approval, err error) {
 	err = s.store.View(ctx, func(tx Tx) error {
-		row, err := tx.Site(site)
-		if err != nil {
-			return err
-		}
-		st, err := tx.SiteState(site)
+		row, st, err := siteAt(tx, site)
 		if err != nil {
 			return err
 		}

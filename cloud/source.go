@@ -84,11 +84,7 @@ func (s *Service) Read(ctx context.Context, site string, epoch uint32, after uin
 // now; nil for nobody's.
 func (s *Service) Snapshot(ctx context.Context, site string) (head delta.Head, all []delta.Change, word *delta.Approval, err error) {
 	err = s.store.View(ctx, func(tx Tx) error {
-		row, err := tx.Site(site)
-		if err != nil {
-			return err
-		}
-		st, err := tx.SiteState(site)
+		row, st, err := siteAt(tx, site)
 		if err != nil {
 			return err
 		}
@@ -128,21 +124,26 @@ func (s *Service) HashAt(ctx context.Context, site string, epoch uint32, seq uin
 	return h, err
 }
 
+// siteAt is a site and what it said last: ErrNotFound.
+func siteAt(tx Tx, site string) (row SiteRow, st SiteState, err error) {
+	if row, err = tx.Site(site); err == nil {
+		st, err = tx.SiteState(site)
+	}
+	return row, st, err
+}
+
 // heard changes what is known of a site by what it said just now, to us.
-func (s *Service) heard(ctx context.Context, site string, f func(tx Tx, st *SiteState) error) error {
+func (s *Service) heard(ctx context.Context, site string, f func(tx Tx, row SiteRow, st *SiteState) error) error {
 	return s.store.Update(ctx, func(tx Tx) error {
-		if _, err := tx.Site(site); err != nil {
+		row, st, err := siteAt(tx, site)
+		if err != nil {
 			return err
 		}
 		if err := s.leases.check(tx, site); err != nil {
 			return err
 		}
-		st, err := tx.SiteState(site)
-		if err != nil {
-			return err
-		}
 		st.UpAt = stamp(s.now())
-		if err := f(tx, &st); err != nil {
+		if err := f(tx, row, &st); err != nil {
 			return err
 		}
 		return tx.PutSiteState(site, st)
@@ -151,7 +152,7 @@ func (s *Service) heard(ctx context.Context, site string, f func(tx Tx, st *Site
 
 // Hello records that the site connected.
 func (s *Service) Hello(ctx context.Context, site string, h *delta.Hello) error {
-	return s.heard(ctx, site, func(_ Tx, st *SiteState) error {
+	return s.heard(ctx, site, func(_ Tx, _ SiteRow, st *SiteState) error {
 		st.HelloAt, st.Software, st.Applied = st.UpAt, h.Software, h.Head
 		return nil
 	})
@@ -159,7 +160,7 @@ func (s *Service) Hello(ctx context.Context, site string, h *delta.Hello) error 
 
 // Applied records how far the site is, and forgets old entries of its log.
 func (s *Service) Applied(ctx context.Context, site string, h delta.Head) error {
-	return s.heard(ctx, site, func(tx Tx, st *SiteState) error {
+	return s.heard(ctx, site, func(tx Tx, row SiteRow, st *SiteState) error {
 		if h.Epoch < st.Applied.Epoch || h.Epoch == st.Applied.Epoch && h.Seq < st.Applied.Seq {
 			return nil // overtaken on the way
 		}
@@ -171,10 +172,6 @@ func (s *Service) Applied(ctx context.Context, site string, h delta.Head) error 
 			return err
 		}
 		st.Applied = h
-		row, err := tx.Site(site)
-		if err != nil {
-			return err
-		}
 		if err := endRefusal(tx, row, st); err != nil {
 			return err
 		}
@@ -191,7 +188,7 @@ func (s *Service) Applied(ctx context.Context, site string, h delta.Head) error 
 // newest that is stored of that event epoch. Events that do not follow on what
 // is stored are left for the site to send again.
 func (s *Service) Events(ctx context.Context, site string, e *delta.Events) (upTo uint64, err error) {
-	err = s.heard(ctx, site, func(tx Tx, _ *SiteState) error {
+	err = s.heard(ctx, site, func(tx Tx, _ SiteRow, _ *SiteState) error {
 		if upTo, err = tx.LastEvent(site, e.EventEpoch); err != nil {
 			return err
 		}
@@ -215,10 +212,9 @@ func (s *Service) Events(ctx context.Context, site string, e *delta.Events) (upT
 // Result records what became of a command.
 func (s *Service) Result(ctx context.Context, site string, r *delta.Result) error {
 	var org string
-	err := s.heard(ctx, site, func(tx Tx, _ *SiteState) error {
-		row, err := tx.Site(site)
+	err := s.heard(ctx, site, func(_ Tx, row SiteRow, _ *SiteState) error {
 		org = row.Org
-		return err
+		return nil
 	})
 	if err != nil {
 		return err
@@ -232,7 +228,7 @@ func (s *Service) Result(ctx context.Context, site string, r *delta.Result) erro
 
 // Proof records what the site's controllers were read to hold.
 func (s *Service) Proof(ctx context.Context, site string, p *delta.Proof) error {
-	return s.heard(ctx, site, func(_ Tx, st *SiteState) error {
+	return s.heard(ctx, site, func(_ Tx, _ SiteRow, st *SiteState) error {
 		st.ProofAt = st.UpAt
 		st.Proof = make([]ProofStatus, len(p.Controllers))
 		for i, c := range p.Controllers {
@@ -247,13 +243,12 @@ func (s *Service) Proof(ctx context.Context, site string, p *delta.Proof) error 
 func (s *Service) Nack(ctx context.Context, site string, n *delta.Nack) error {
 	s.log.Warn("site refused a message", "site", site, "epoch", n.Epoch, "seq", n.Seq, "reason", n.Reason)
 	var org string
-	err := s.heard(ctx, site, func(tx Tx, st *SiteState) error {
-		row, err := tx.Site(site)
+	err := s.heard(ctx, site, func(_ Tx, row SiteRow, st *SiteState) error {
 		org = row.Org
 		if n.Reason == delta.ReasonMass || !st.refusesLoss() { // which stands until it is over: see endRefusal
 			st.Nack, st.NackAt = nackText(n), st.UpAt
 		}
-		return err
+		return nil
 	})
 	if err != nil || n.Reason != delta.ReasonMass {
 		return err

@@ -62,6 +62,17 @@ func (s *turnstile) Release(_ context.Context, publisher string) error {
 	return nil
 }
 
+// newTurnstile is one over an empty database, until the test ends.
+func newTurnstile(t *testing.T) *turnstile {
+	t.Helper()
+	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "cloud.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return &turnstile{Store: db, living: map[string]time.Time{}, holder: map[string]string{}, fences: map[string]uint64{}}
+}
+
 func (s *turnstile) Announce(context.Context) error { return nil }
 
 func (s *turnstile) Listen(ctx context.Context, _ func()) error {
@@ -102,12 +113,7 @@ func (w *world) process(db cloud.Store) (p *world, kill func()) {
 // each can be asked and told, and when the one is gone another goes on.
 func TestOneProcessReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "cloud.db"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		shared := &turnstile{Store: db, living: map[string]time.Time{}, holder: map[string]string{}, fences: map[string]uint64{}}
+		shared := newTurnstile(t)
 		w := &world{T: t, org: oktatest.New(oktatest.Options{PageSize: 20})}
 		for i := range 10 {
 			w.users = append(w.users, w.org.AddUser(profile(i)))
@@ -125,7 +131,7 @@ func TestOneProcessReads(t *testing.T) {
 		}
 
 		// Set at the one that will not read, confirmed there, and read by the other.
-		_, err = b.okta.Set(t.Context(), "admin", "acme", okta.Request{Settings: okta.Settings{Domain: domain}, Token: oktatest.Token})
+		_, err := b.okta.Set(t.Context(), "admin", "acme", okta.Request{Settings: okta.Settings{Domain: domain}, Token: oktatest.Token})
 		w.ok(err)
 		moment()
 		if st := b.status(); st.State != "waiting for a person" || st.Held == nil || st.Held.Forecast.New != 10 {
@@ -192,12 +198,7 @@ func TestOneProcessReads(t *testing.T) {
 // read is read at once by the one that does.
 func TestEventHooksArePassedOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "cloud.db"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		shared := &turnstile{Store: db, living: map[string]time.Time{}, holder: map[string]string{}, fences: map[string]uint64{}}
+		shared := newTurnstile(t)
 		w := &world{T: t, org: oktatest.New(oktatest.Options{})}
 		for i := range 3 {
 			w.users = append(w.users, w.org.AddUser(profile(i)))

@@ -88,7 +88,13 @@ func cloudOver(t testing.TB, db cloud.Store, orgs ...cloud.Org) []*tenant {
 // get asks for path; the caller closes the answer's body.
 func (c *tenant) get(path string) *http.Response {
 	c.t.Helper()
-	req, err := http.NewRequestWithContext(c.t.Context(), "GET", c.base+path, nil)
+	return c.send("GET", path, "")
+}
+
+// send sends a request; the caller closes the answer's body.
+func (c *tenant) send(method, path, body string) *http.Response {
+	c.t.Helper()
+	req, err := http.NewRequestWithContext(c.t.Context(), method, c.base+path, strings.NewReader(body))
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -103,15 +109,7 @@ func (c *tenant) get(path string) *http.Response {
 // do sends a request and wants its status.
 func (c *tenant) do(want int, method, path, body string) map[string]any {
 	c.t.Helper()
-	req, err := http.NewRequest(method, c.base+path, strings.NewReader(body))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+c.token)
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	res := c.send(method, path, body)
 	defer res.Body.Close()
 	raw, err := io.ReadAll(res.Body)
 	if err != nil {
