@@ -39,14 +39,18 @@ var crcTable = [256]uint16{
 
 // crcAhead[k] is crcTable for a byte that k more bytes stand behind, so that
 // eight bytes can be looked up at once: for long frames the CRC is most of the
-// work.
+// work. It is behind a pointer and of words, so that a look-up is one
+// instruction.
 var crcAhead = ahead()
 
-func ahead() (t [8][256]uint16) {
-	t[0] = crcTable
+func ahead() *[8][256]uint32 {
+	t := new([8][256]uint32)
+	for i, c := range crcTable {
+		t[0][i] = uint32(c)
+	}
 	for k := 1; k < len(t); k++ {
 		for i, c := range t[k-1] {
-			t[k][i] = c<<8 ^ crcTable[c>>8]
+			t[k][i] = c<<8&0xffff ^ uint32(crcTable[c>>8])
 		}
 	}
 	return t
