@@ -512,7 +512,7 @@ func (b *Bus) build(now time.Time, p *pd) {
 	p.outCode, p.awaits = f.Code, true
 	// Submit has held the length against what the PD takes, so these cannot fail.
 	if p.channel != nil {
-		p.out, _ = p.channel.Seal(p.out[:0], f)
+		p.out, _ = p.channel.Seal(p.out[:0], &f)
 		return
 	}
 	p.out, _ = f.AppendBinary(p.out[:0])

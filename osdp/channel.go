@@ -293,7 +293,7 @@ func (b *Bus) opened(now time.Time, p *pd, f Frame) (done bool) {
 		b.ignore(&p.stats.Late, p)
 		return false
 	}
-	data, err := p.channel.Open(f)
+	data, err := p.channel.Open(&f)
 	switch {
 	case errors.Is(err, ErrMAC):
 		return b.guessed(now, p)

@@ -78,13 +78,13 @@ func (l *lock) answer(f osdp.Frame) (r osdp.Frame) {
 		r.Code, r.Data = l.do(f.Code, f.Data)
 		return l.onWire(r)
 	}
-	data, err := l.session.Open(f)
+	data, err := l.session.Open(&f)
 	if err != nil {
 		l.t.Fatalf("the PD cannot open %v: %v", f, err)
 	}
 	l.got = append(l.got, f.Code)
 	r.Code, r.Data = l.do(f.Code, bytes.Clone(data))
-	b, err := l.session.Seal(nil, r)
+	b, err := l.session.Seal(nil, &r)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -343,10 +343,10 @@ func TestRefusedKey(t *testing.T) {
 			k.bus.Answer(k.now, l.answer(f))
 			continue
 		}
-		if _, err := l.session.Open(f); err != nil {
+		if _, err := l.session.Open(&f); err != nil {
 			t.Fatal(err)
 		}
-		b, _ := l.session.Seal(nil, osdp.Frame{Addr: 5, Seq: f.Seq, Code: osdp.CodeNAK, Data: []byte{byte(osdp.NAKRecord)}})
+		b, _ := l.session.Seal(nil, &osdp.Frame{Addr: 5, Seq: f.Seq, Code: osdp.CodeNAK, Data: []byte{byte(osdp.NAKRecord)}})
 		k.bus.Answer(k.now, parse(t, b))
 	}
 	var nak *osdp.NAKError
@@ -513,7 +513,7 @@ func TestClearData(t *testing.T) {
 			k.bus.Answer(k.now, l.answer(f))
 			f = k.nextAny()
 		}
-		if _, err := l.session.Open(f); err != nil {
+		if _, err := l.session.Open(&f); err != nil {
 			t.Fatal(err)
 		}
 		data, _ := r.AppendData(nil)

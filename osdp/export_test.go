@@ -11,7 +11,7 @@ func (s *Session) Follow(mac [16]byte) { s.reply = mac }
 // ends, so that the benchmark can measure its floor.
 func Blocks(n int) (encrypt, decrypt int) {
 	data := sealedData(n) / block
-	mac := (headerLen + 2 + 1 + sealedData(n) + block - 1) / block
+	mac := (headLen + sealedData(n) + block - 1) / block
 	return data + 2*mac, data
 }
 

@@ -106,7 +106,7 @@ func TestNullCipher(t *testing.T) {
 			if wire := wireOf(f); !bytes.Equal(wire, last) {
 				last = wire
 				if f.SCBType >= osdp.SCS15 && f.Code == osdp.CodePOLL && f.Seq != 0 && l.session != nil {
-					if _, err := l.session.Open(f); err == nil {
+					if _, err := l.session.Open(&f); err == nil {
 						sent++
 						data, _ := raw.AppendData(nil)
 						answer = l.session.SealClear(osdp.Frame{Addr: f.Addr, Reply: true, Seq: f.Seq, Code: osdp.CodeRAW, Data: data})

@@ -124,70 +124,79 @@ func (f Frame) AppendBinary(b []byte) ([]byte, error) {
 
 // ParseFrame reads the frame that starts at b[0] and reports how many bytes it
 // took. SCBData, Data and what Session.Open reads point into b: copy them to keep
-// them. An ErrCheck
-// comes with the frame as received and its length. An ErrShort means that more
-// bytes must come, and is given only while those at hand can still become a
-// frame; anything else is an ErrFrame.
+// them. An ErrCheck comes with the frame as received and its length. An ErrShort
+// means that more bytes must come, and is given only while those at hand can
+// still become a frame; anything else is an ErrFrame.
 func ParseFrame(b []byte) (f Frame, n int, err error) {
+	n, err = f.Parse(b)
+	return f, n, err
+}
+
+// Parse is ParseFrame into f, for who reads one frame after the other: a Frame
+// takes longer to hand on than to read. With ErrShort and ErrFrame f stays as it
+// was.
+func (f *Frame) Parse(b []byte) (n int, err error) {
 	if len(b) == 0 {
-		return Frame{}, 0, ErrShort
+		return 0, ErrShort
 	}
 	if b[0] != SOM {
-		return Frame{}, 0, fmt.Errorf("%w: first byte 0x%02x, want 0x%02x", ErrFrame, b[0], SOM)
+		return 0, fmt.Errorf("%w: first byte 0x%02x, want 0x%02x", ErrFrame, b[0], SOM)
 	}
 	if len(b) < headerLen {
 		// The high byte of the length is the best early sign of noise.
 		if len(b) == 4 && (int(b[2])|int(b[3])<<8 > MaxFrame || int(b[2])|int(b[3])<<8 < MinFrame) {
-			return Frame{}, 0, errLength(b)
+			return 0, errLength(b)
 		}
-		return Frame{}, 0, ErrShort
+		return 0, ErrShort
 	}
-	f = Frame{
-		Addr:     b[1] &^ replyBit,
-		Reply:    b[1]&replyBit != 0,
-		Seq:      b[4] & ctrlSeq,
-		Checksum: b[4]&ctrlCRC == 0,
-		Reserved: b[4] & ctrlUnknown,
-	}
-	check := 2
-	if f.Checksum {
+	ctrl, check := b[4], 2
+	if ctrl&ctrlCRC == 0 {
 		check = 1
 	}
 	// The length field is not to be trusted: it is held against both ends, and
 	// every part of the frame against it, before anything is sliced.
 	n = int(binary.LittleEndian.Uint16(b[2:]))
 	if n < headerLen+1+check || n > MaxFrame {
-		return Frame{}, 0, errLength(b)
+		return 0, errLength(b)
 	}
 	if len(b) < n {
-		return Frame{}, 0, ErrShort
+		return 0, ErrShort
 	}
-	f.wire = b[:n:n]
-	body, end := b[headerLen:n-check], 0
-	if b[4]&ctrlSCB != 0 {
-		scb := int(body[0])
-		if scb < 2 || scb >= len(body) || body[1] == 0 {
-			return Frame{}, 0, fmt.Errorf("%w: security block of %d bytes in a frame of %d", ErrFrame, scb, n)
+	b = b[:n:n]
+	var (
+		code, end = headerLen, n - check // the code, and what comes after the data
+		scbType   byte
+		scbData   []byte
+		mac       [macLen]byte
+	)
+	if ctrl&ctrlSCB != 0 {
+		scb := int(b[headerLen])
+		code += scb
+		if scb < 2 || code >= end || b[headerLen+1] == 0 {
+			return 0, fmt.Errorf("%w: security block of %d bytes in a frame of %d", ErrFrame, scb, n)
 		}
-		f.SCBType, f.SCBData, body = body[1], body[2:scb:scb], body[scb:]
+		scbType, scbData = b[headerLen+1], b[headerLen+2:code:code]
 	}
-	end = len(body)
-	if hasMAC(f.SCBType) {
-		end -= macLen
-		if end < 1 {
-			return Frame{}, 0, fmt.Errorf("%w: no room for the MAC in a frame of %d bytes", ErrFrame, n)
+	if hasMAC(scbType) {
+		if end -= macLen; end <= code {
+			return 0, fmt.Errorf("%w: no room for the MAC in a frame of %d bytes", ErrFrame, n)
 		}
-		f.MAC = [macLen]byte(body[end:])
+		mac = [macLen]byte(b[end:])
 	}
-	f.Code, f.Data = body[0], body[1:end:end]
-	if f.Checksum {
+	// Field by field: a Frame made aside and copied would be waited for.
+	f.Addr, f.Reply = b[1]&^replyBit, b[1]&replyBit != 0
+	f.Seq, f.Checksum, f.Reserved = ctrl&ctrlSeq, check == 1, ctrl&ctrlUnknown
+	f.SCBType, f.SCBData = scbType, scbData
+	f.Code, f.Data = b[code], b[code+1:end:end]
+	f.MAC, f.wire = mac, b
+	if check == 1 {
 		if checksum(b[:n-1]) != b[n-1] {
-			return f, n, ErrCheck
+			return n, ErrCheck
 		}
 	} else if crc(b[:n-2]) != binary.LittleEndian.Uint16(b[n-2:]) {
-		return f, n, ErrCheck
+		return n, ErrCheck
 	}
-	return f, n, nil
+	return n, nil
 }
 
 func errLength(b []byte) error {
@@ -268,13 +277,14 @@ func (s *Scanner) Feed(p []byte) {
 // says that more bytes are needed. ErrCheck comes with a frame whose check is
 // wrong, for whoever wants to answer or count it; call Next again after it.
 func (s *Scanner) Next() (Frame, error) {
+	var f Frame
 	for {
 		i := bytes.IndexByte(s.buf[s.at:], SOM)
 		if i < 0 {
 			i = len(s.buf) - s.at
 		}
 		s.skip(i)
-		f, n, err := ParseFrame(s.buf[s.at:])
+		n, err := f.Parse(s.buf[s.at:])
 		switch {
 		case err == nil:
 			s.at += n

@@ -72,6 +72,9 @@ func (s secrets) cryptogram(first, second [8]byte) (c [block]byte) {
 // both chains begin at R-MAC_I.
 func (s secrets) start(server [block]byte, acu bool) *Session {
 	n := &Session{secrets: s, acu: acu}
+	for i := range n.bare {
+		n.bare[i][headLen] = 0x80
+	}
 	s.mac1.Encrypt(n.reply[:], server[:])
 	s.mac2.Encrypt(n.reply[:], n.reply[:])
 	n.command = n.reply
@@ -204,10 +207,17 @@ func (h *PDHandshake) Session(c Frame, f *Frame) (*Session, error) {
 // frame, and Open moves on only when it says nil.
 type Session struct {
 	secrets
-	acu            bool        // the panel's end
-	command, reply [block]byte // full MAC of the last frame of either direction
+	acu            bool           // the panel's end
+	command, reply [block]byte    // full MAC of the last frame of either direction
+	bare           [8][block]byte // what a frame without data gives to its MAC, see macBare
+	sum            [block]byte    // MAC of the frame that Open looks at
 	work           [MaxFrame]byte
 }
+
+const (
+	headLen = headerLen + 2 + 1 // bytes of a sealed frame before its data
+	tailLen = macLen + 2        // and behind it
+)
 
 // sealedData is how many bytes n bytes of data take when encrypted: always one
 // byte of padding at least.
@@ -220,31 +230,34 @@ func sealedData(n int) int {
 
 // SealedLen is the length on the wire of a frame with n bytes of data in a
 // secure channel, in bytes from SOM to CRC.
-func SealedLen(n int) int { return headerLen + 2 + 1 + sealedData(n) + macLen + 2 }
+func SealedLen(n int) int { return headLen + sealedData(n) + tailLen }
 
 // Seal appends f to b as a frame of the channel: data encrypted, MAC and CRC
-// set. f needs address, sequence, code and data; all else is the channel's. An ErrFrame means that it is too long; the
-// channel has not moved then.
-func (s *Session) Seal(b []byte, f Frame) ([]byte, error) {
+// set. f needs address, sequence, code and data; all else is the channel's. An
+// ErrFrame means that it is too long; the channel has not moved then.
+func (s *Session) Seal(b []byte, f *Frame) ([]byte, error) {
 	n := SealedLen(len(f.Data))
 	if n > MaxFrame || f.Addr > Broadcast || f.Seq > ctrlSeq {
 		return b, fmt.Errorf("%w: %d bytes sealed, limit %d; address %d, sequence %d", ErrFrame, n, MaxFrame, f.Addr, f.Seq)
 	}
-	theirs, ours, scb, addr := &s.reply, &s.command, byte(SCS15), f.Addr
+	theirs, ours := &s.reply, &s.command
+	// SOM to code as one word: block of two bytes, type SCS_15, and CRC.
+	head := uint64(n)<<16 | uint64(f.Addr)<<8 | uint64(f.Seq)<<32 | uint64(f.Code)<<56 |
+		SOM | (ctrlCRC|ctrlSCB)<<32 | 2<<40 | SCS15<<48
 	if !s.acu {
-		theirs, ours, scb, addr = &s.command, &s.reply, SCS16, f.Addr|replyBit
+		theirs, ours, head = ours, theirs, head+replyBit<<8+(SCS16-SCS15)<<48
 	}
-	if len(f.Data) > 0 {
-		scb += 2 // SCS_17, SCS_18
-	}
-	at := len(b)
-	b = append(b, SOM, addr, byte(n), byte(n>>8), f.Seq|ctrlCRC|ctrlSCB, 2, scb, f.Code)
-	if len(f.Data) > 0 {
+	at, le := len(b), binary.LittleEndian
+	if len(f.Data) == 0 {
+		b = le.AppendUint64(b, head)
+		s.macBare(ours, head, theirs)
+	} else {
+		b = le.AppendUint64(b, head+(SCS17-SCS15)<<48)
 		b = s.encrypt(b, f.Data, theirs)
+		s.mac(ours, b[at:], theirs)
 	}
-	s.mac(ours, b[at:], theirs)
-	b = append(b, ours[:macLen]...)
-	return binary.LittleEndian.AppendUint16(b, crc(b[at:])), nil
+	b = le.AppendUint32(b, le.Uint32(ours[:]))
+	return le.AppendUint16(b, crc(b[at:])), nil
 }
 
 // encrypt appends data, padded, under S-ENC with the inverted last MAC of the
@@ -265,8 +278,8 @@ func (s *Session) encrypt(b, data []byte, last *[block]byte) []byte {
 	return b
 }
 
-// xor changes the first block of dst, word by word: a call for general lengths
-// takes as long as the AES.
+// xor changes the first block of dst, word by word: what was just written in
+// pieces is so read sooner than whole, see macBare.
 func xor(dst, src []byte) {
 	le := binary.LittleEndian
 	le.PutUint64(dst, le.Uint64(dst)^le.Uint64(src))
@@ -282,20 +295,47 @@ func invert(dst []byte, src *[block]byte) {
 // mac sets to to the MAC of msg, chained on last: CBC with S-MAC1, and the last
 // block with S-MAC2 (OSDP v2.2 annex D.5). to and last may be one.
 func (s *Session) mac(to *[block]byte, msg []byte, last *[block]byte) {
-	*to = *last
-	for len(msg) > block {
-		xor(to[:], msg)
+	le := binary.LittleEndian
+	if len(msg) == headLen {
+		s.macBare(to, le.Uint64(msg), last)
+		return
+	}
+	for ; len(msg) > block; last, msg = to, msg[block:] {
+		subtle.XORBytes(to[:], last[:], msg[:block])
 		s.mac1.Encrypt(to[:], to[:])
-		msg = msg[block:]
 	}
-	if len(msg) == block {
-		xor(to[:], msg)
+	lo, hi := le.Uint64(last[:]), le.Uint64(last[8:])
+	if len(msg) < 8 {
+		lo ^= padded(msg)
 	} else {
-		for i, v := range msg {
-			to[i] ^= v
-		}
-		to[len(msg)] ^= 0x80
+		lo, hi = lo^le.Uint64(msg), hi^padded(msg[8:])
 	}
+	le.PutUint64(to[:], lo)
+	le.PutUint64(to[8:], hi)
+	s.mac2.Encrypt(to[:], to[:])
+}
+
+// padded is the word that up to eight bytes make, with the padding behind them
+// if they leave room for it.
+func padded(b []byte) uint64 {
+	w := uint64(0x80) << (8 * len(b))
+	for i, v := range b {
+		w |= uint64(v) << (8 * i)
+	}
+	return w
+}
+
+// macBare is mac of the eight bytes of head, a frame without data, as nearly
+// all are. Such a frame is the same each time that its sequence number comes
+// round, so its padded block is kept, one for each number and direction: the
+// processor reads a block that was just written in pieces much later than one
+// that lies there whole, and that is half as long as the AES.
+func (s *Session) macBare(to *[block]byte, head uint64, last *[block]byte) {
+	b, le := &s.bare[head>>32&ctrlSeq|head>>8&replyBit>>5], binary.LittleEndian
+	if le.Uint64(b[:]) != head {
+		le.PutUint64(b[:], head)
+	}
+	subtle.XORBytes(to[:], last[:], b[:])
 	s.mac2.Encrypt(to[:], to[:])
 }
 
@@ -307,24 +347,24 @@ func (s *Session) mac(to *[block]byte, msg []byte, last *[block]byte) {
 // authentic, but came unencrypted in SCS_15 or SCS_16, as libosdp's PD answers
 // state requests; an ErrPadding with none: the channel has moved on, and the
 // caller decides.
-func (s *Session) Open(f Frame) ([]byte, error) {
+func (s *Session) Open(f *Frame) ([]byte, error) {
 	if !hasMAC(f.SCBType) || len(f.SCBData) != 0 || len(f.wire) == 0 || f.Reply != s.acu {
-		return nil, fmt.Errorf("%w: %v is no frame of the channel", ErrMAC, f)
+		return nil, fmt.Errorf("%w: %s is no frame of the channel", ErrMAC, f.String())
 	}
 	theirs, ours := &s.command, &s.reply
 	if s.acu {
 		theirs, ours = &s.reply, &s.command
 	}
-	check := 2
+	tail := tailLen
 	if f.Checksum {
-		check = 1
+		tail--
 	}
-	mac := (*[block]byte)(s.work[MaxFrame-block:])
-	s.mac(mac, f.wire[:len(f.wire)-check-macLen], ours)
-	if subtle.ConstantTimeCompare(mac[:macLen], f.MAC[:]) != 1 {
+	s.mac(&s.sum, f.wire[:len(f.wire)-tail], ours)
+	le := binary.LittleEndian
+	if subtle.ConstantTimeEq(int32(le.Uint32(s.sum[:])), int32(le.Uint32(f.MAC[:]))) != 1 {
 		return nil, ErrMAC
 	}
-	*theirs = *mac
+	*theirs = s.sum
 	switch {
 	case len(f.Data) == 0:
 		return nil, nil

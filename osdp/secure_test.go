@@ -140,14 +140,14 @@ func TestRecordedChannels(t *testing.T) {
 					if f.Reply {
 						mine, other = pd, acu
 					}
-					got, err := other.Open(f)
+					got, err := other.Open(&f)
 					if rf.MACFull == "" {
 						data = bytes.Clone(got) // at an address that the recorder did not follow
 					}
 					if !bytes.Equal(got, data) || err != nil && !(errors.Is(err, osdp.ErrClear) && f.SCBType < osdp.SCS17) {
 						t.Fatalf("frame %d: opened to % x, %v, want % x", i, got, err, data)
 					}
-					again, err := mine.Seal(nil, bare(f, data))
+					again, err := mine.Seal(nil, new(bare(f, data)))
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -210,7 +210,7 @@ func TestSealLengths(t *testing.T) {
 	acu, pd := pair(t)
 	for n := 0; ; n++ {
 		data := bytes.Repeat([]byte{0x80}, n) // what padding begins with
-		b, err := acu.Seal(nil, osdp.Frame{Addr: 3, Seq: 1, Code: osdp.CodeMFG, Data: data})
+		b, err := acu.Seal(nil, &osdp.Frame{Addr: 3, Seq: 1, Code: osdp.CodeMFG, Data: data})
 		if err != nil {
 			if !errors.Is(err, osdp.ErrFrame) || osdp.SealedLen(n) <= osdp.MaxFrame || n < 1400 {
 				t.Fatalf("%d bytes: %v", n, err)
@@ -220,12 +220,12 @@ func TestSealLengths(t *testing.T) {
 		if len(b) != osdp.SealedLen(n) {
 			t.Fatalf("%d bytes make %d, SealedLen says %d", n, len(b), osdp.SealedLen(n))
 		}
-		got, err := pd.Open(parse(t, b))
+		got, err := pd.Open(new(parse(t, b)))
 		if err != nil || !bytes.Equal(got, data) {
 			t.Fatalf("%d bytes: opened to %d bytes, %v", n, len(got), err)
 		}
-		b, _ = pd.Seal(nil, osdp.Frame{Addr: 3, Reply: true, Seq: 1, Code: osdp.CodeACK})
-		if _, err := acu.Open(parse(t, b)); err != nil {
+		b, _ = pd.Seal(nil, &osdp.Frame{Addr: 3, Reply: true, Seq: 1, Code: osdp.CodeACK})
+		if _, err := acu.Open(new(parse(t, b))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -235,7 +235,7 @@ func TestSealLengths(t *testing.T) {
 // direction, and a frame that was refused does not keep the right one out.
 func TestNothingElseOpens(t *testing.T) {
 	acu, pd := pair(t)
-	good, err := acu.Seal(nil, osdp.Frame{Addr: 3, Seq: 1, Code: osdp.CodeOUT, Data: []byte{0, 5, 30, 0}})
+	good, err := acu.Seal(nil, &osdp.Frame{Addr: 3, Seq: 1, Code: osdp.CodeOUT, Data: []byte{0, 5, 30, 0}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,21 +248,21 @@ func TestNothingElseOpens(t *testing.T) {
 			if err != nil {
 				continue // the length or the block
 			}
-			if data, err := pd.Open(f); !errors.Is(err, osdp.ErrMAC) {
+			if data, err := pd.Open(&f); !errors.Is(err, osdp.ErrMAC) {
 				t.Fatalf("byte %d bit %d: opened to % x, %v", i, bit, data, err)
 			}
 		}
 	}
-	if _, err := acu.Open(parse(t, good)); !errors.Is(err, osdp.ErrMAC) {
+	if _, err := acu.Open(new(parse(t, good))); !errors.Is(err, osdp.ErrMAC) {
 		t.Errorf("our own command came back: %v", err)
 	}
-	if _, err := pd.Open(parse(t, good)); err != nil {
+	if _, err := pd.Open(new(parse(t, good))); err != nil {
 		t.Fatalf("the frame itself: %v", err)
 	}
-	if _, err := pd.Seal(nil, osdp.Frame{Addr: 3, Reply: true, Seq: 1, Code: osdp.CodeACK}); err != nil {
+	if _, err := pd.Seal(nil, &osdp.Frame{Addr: 3, Reply: true, Seq: 1, Code: osdp.CodeACK}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := pd.Open(parse(t, good)); !errors.Is(err, osdp.ErrMAC) {
+	if _, err := pd.Open(new(parse(t, good))); !errors.Is(err, osdp.ErrMAC) {
 		t.Errorf("a repeat once the chain has moved: %v", err)
 	}
 }
@@ -375,21 +375,21 @@ func FuzzOpen(f *testing.F) {
 	f.Add(uint8(osdp.SCS15), uint8(2), osdp.CodeLSTATR, []byte{0, 0}, []byte{0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, scb, seq uint8, code byte, data, mac []byte) {
 		acu, pd := pair(t)
-		b, _ := acu.Seal(nil, osdp.Frame{Addr: 1, Seq: 1, Code: osdp.CodePOLL})
-		if _, err := pd.Open(parse(t, b)); err != nil {
+		b, _ := acu.Seal(nil, &osdp.Frame{Addr: 1, Seq: 1, Code: osdp.CodePOLL})
+		if _, err := pd.Open(new(parse(t, b))); err != nil {
 			t.Fatal(err)
 		}
-		true1, _ := pd.Seal(nil, osdp.Frame{Addr: 1, Reply: true, Seq: 1, Code: osdp.CodeACK})
+		true1, _ := pd.Seal(nil, &osdp.Frame{Addr: 1, Reply: true, Seq: 1, Code: osdp.CodeACK})
 		forged := osdp.Frame{Addr: 1, Reply: true, Seq: seq & 3, SCBType: scb, Code: code, Data: data}
 		copy(forged.MAC[:], mac)
 		if b, err := forged.AppendBinary(nil); err == nil && !bytes.Equal(b, true1) {
 			if p, _, err := osdp.ParseFrame(b); err == nil {
-				if _, err := acu.Open(p); err == nil || errors.Is(err, osdp.ErrClear) || errors.Is(err, osdp.ErrPadding) {
+				if _, err := acu.Open(&p); err == nil || errors.Is(err, osdp.ErrClear) || errors.Is(err, osdp.ErrPadding) {
 					t.Fatalf("a forged frame was taken: %v", err)
 				}
 			}
 		}
-		if _, err := acu.Open(parse(t, true1)); err != nil {
+		if _, err := acu.Open(new(parse(t, true1))); err != nil {
 			t.Fatalf("the true frame after it: %v", err)
 		}
 	})
@@ -399,29 +399,29 @@ func BenchmarkSealOpen(b *testing.B) {
 	for _, size := range []int{0, 14, 128, 1400} {
 		acu, pd := pair(b)
 		data := bytes.Repeat([]byte{0x5a}, size)
-		buf := make([]byte, 0, osdp.MaxFrame)
-		once := func(from, to *osdp.Session, f osdp.Frame) {
-			out, err := from.Seal(buf, f)
-			if err != nil {
-				b.Fatal(err)
-			}
-			p, _, err := osdp.ParseFrame(out)
-			if err != nil {
-				b.Fatal(err)
-			}
-			if _, err := to.Open(p); err != nil {
-				b.Fatal(err)
-			}
-		}
 		name := fmt.Sprint(osdp.SealedLen(size))
 		b.Run("channel/"+name, func(b *testing.B) {
 			b.ReportAllocs()
-			turn := false
-			for b.Loop() {
-				if turn = !turn; turn {
-					once(acu, pd, osdp.Frame{Addr: 5, Seq: 2, Code: osdp.CodeTEXT, Data: data})
-				} else {
-					once(pd, acu, osdp.Frame{Addr: 5, Reply: true, Seq: 2, Code: osdp.CodeMFGREP, Data: data})
+			buf := make([]byte, 0, osdp.MaxFrame)
+			var frames [6]osdp.Frame // as a line goes: a command and its reply, then the next number
+			for i := range frames {
+				frames[i] = osdp.Frame{Addr: 5, Reply: i&1 == 1, Seq: uint8(1 + i/2), Code: osdp.CodeMFG, Data: data}
+			}
+			ends := [2]*osdp.Session{acu, pd}
+			var f osdp.Frame
+			for i := 0; b.Loop(); i++ {
+				if i == len(frames) {
+					i = 0
+				}
+				wire, err := ends[i&1].Seal(buf, &frames[i])
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := f.Parse(wire); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := ends[1-i&1].Open(&f); err != nil {
+					b.Fatal(err)
 				}
 			}
 		})
@@ -452,14 +452,14 @@ func TestChannelAllocatesNothing(t *testing.T) {
 	buf := make([]byte, 0, osdp.MaxFrame)
 	data := make([]byte, 100)
 	if n := testing.AllocsPerRun(100, func() {
-		out, _ := acu.Seal(buf, osdp.Frame{Addr: 5, Seq: 2, Code: osdp.CodeTEXT, Data: data})
+		out, _ := acu.Seal(buf, &osdp.Frame{Addr: 5, Seq: 2, Code: osdp.CodeTEXT, Data: data})
 		f, _, _ := osdp.ParseFrame(out)
-		if _, err := pd.Open(f); err != nil {
+		if _, err := pd.Open(&f); err != nil {
 			t.Error(err)
 		}
-		out, _ = pd.Seal(buf, osdp.Frame{Addr: 5, Reply: true, Seq: 2, Code: osdp.CodeACK})
+		out, _ = pd.Seal(buf, &osdp.Frame{Addr: 5, Reply: true, Seq: 2, Code: osdp.CodeACK})
 		f, _, _ = osdp.ParseFrame(out)
-		if _, err := acu.Open(f); err != nil {
+		if _, err := acu.Open(&f); err != nil {
 			t.Error(err)
 		}
 	}); n != 0 {

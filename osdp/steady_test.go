@@ -56,8 +56,8 @@ func (s *steady) ack(c osdp.Frame) []byte {
 	var err error
 	if s.session == nil {
 		s.reply, err = r.AppendBinary(s.reply[:0])
-	} else if _, err = s.session.Open(c); err == nil {
-		s.reply, err = s.session.Seal(s.reply[:0], r)
+	} else if _, err = s.session.Open(&c); err == nil {
+		s.reply, err = s.session.Seal(s.reply[:0], &r)
 	}
 	if err != nil {
 		s.t.Fatal(err)

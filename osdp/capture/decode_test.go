@@ -145,7 +145,7 @@ func (k *talk) say(c osdp.Command, r osdp.Reply) (command, reply []byte) {
 	k.seq = k.seq%3 + 1
 	seal := func(from, to *osdp.Session, f osdp.Frame, data []byte) []byte {
 		f.Addr, f.Seq, f.Data = 3, k.seq, data
-		b, err := from.Seal([]byte{osdp.Mark}, f)
+		b, err := from.Seal([]byte{osdp.Mark}, &f)
 		if err != nil {
 			k.t.Fatal(err)
 		}
@@ -153,7 +153,7 @@ func (k *talk) say(c osdp.Command, r osdp.Reply) (command, reply []byte) {
 		if err != nil {
 			k.t.Fatal(err)
 		}
-		if _, err := to.Open(p); err != nil {
+		if _, err := to.Open(&p); err != nil {
 			k.t.Fatal(err)
 		}
 		return b

@@ -88,15 +88,15 @@ func TestWeakChannelMoves(t *testing.T) {
 	k.exchange(osdp.COMSET{Addr: 9, Baud: 9600}, osdp.COM{Addr: 9, Baud: 9600})
 	k.seq = 1
 	data, _ := osdp.KEYPAD{Keys: []byte("4711")}.AppendData(nil)
-	b, err := k.acu.Seal([]byte{osdp.Mark}, osdp.Frame{Addr: 9, Seq: 2, Code: osdp.CodePOLL})
+	b, err := k.acu.Seal([]byte{osdp.Mark}, &osdp.Frame{Addr: 9, Seq: 2, Code: osdp.CodePOLL})
 	if err != nil {
 		t.Fatal(err)
 	}
 	k.put(b)
-	if _, err := k.pd.Open(frameOf(t, k.records[len(k.records)-1])); err != nil {
+	if _, err := k.pd.Open(new(frameOf(t, k.records[len(k.records)-1]))); err != nil {
 		t.Fatal(err)
 	}
-	if b, err = k.pd.Seal([]byte{osdp.Mark}, osdp.Frame{Addr: 9, Reply: true, Seq: 2, Code: osdp.CodeKEYPAD, Data: data}); err != nil {
+	if b, err = k.pd.Seal([]byte{osdp.Mark}, &osdp.Frame{Addr: 9, Reply: true, Seq: 2, Code: osdp.CodeKEYPAD, Data: data}); err != nil {
 		t.Fatal(err)
 	}
 	k.put(b)

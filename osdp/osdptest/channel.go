@@ -51,7 +51,7 @@ func (e *engine) inSession(now time.Time, f osdp.Frame) (a answer, taken bool) {
 // ends no session, and nobody learns by asking. Data that came unencrypted is
 // not carried out, though the MAC proves it: SCS_15 carries none.
 func (e *engine) open(now time.Time, f osdp.Frame) (a answer, taken bool) {
-	data, err := e.session.Open(f)
+	data, err := e.session.Open(&f)
 	switch {
 	case errors.Is(err, osdp.ErrMAC):
 		e.stats.WrongMACs++
@@ -75,7 +75,7 @@ func (e *engine) open(now time.Time, f osdp.Frame) (a answer, taken bool) {
 // seal is reply r to f as bytes of the session.
 func (e *engine) seal(f osdp.Frame, r osdp.Reply) answer {
 	r, data := e.fitting(r)
-	b, err := e.session.Seal([]byte{osdp.Mark}, osdp.Frame{Addr: f.Addr, Seq: f.Seq, Code: r.Code(), Data: data})
+	b, err := e.session.Seal([]byte{osdp.Mark}, &osdp.Frame{Addr: f.Addr, Seq: f.Seq, Code: r.Code(), Data: data})
 	if err != nil {
 		panic(err) // not of a reply that fits
 	}

@@ -83,7 +83,7 @@ func (a *acu) shake(key osdp.Key, def bool) error {
 // seal is c as the next frame of the session.
 func (a *acu) seal(c osdp.Command) []byte {
 	a.t.Helper()
-	b, err := a.session.Seal([]byte{osdp.Mark}, a.next(c))
+	b, err := a.session.Seal([]byte{osdp.Mark}, new(a.next(c)))
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func (a *acu) seal(c osdp.Command) []byte {
 func (a *acu) open(b []byte) osdp.Reply {
 	a.t.Helper()
 	f := frame(a.t, b)
-	data, err := a.session.Open(f)
+	data, err := a.session.Open(&f)
 	if err != nil {
 		a.t.Fatalf("reply %v: %v", f, err)
 	}

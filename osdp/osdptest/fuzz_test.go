@@ -132,7 +132,7 @@ func FuzzPDCommand(f *testing.F) {
 			code := script[0]
 			data := script[2:min(2+int(script[1]), len(script))]
 			script = script[2+len(data):]
-			b, err := s.Seal([]byte{osdp.Mark}, osdp.Frame{Addr: addr, Seq: seq, Code: code, Data: data})
+			b, err := s.Seal([]byte{osdp.Mark}, &osdp.Frame{Addr: addr, Seq: seq, Code: code, Data: data})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -145,7 +145,7 @@ func FuzzPDCommand(f *testing.F) {
 			if r.Code == osdp.CodeBUSY {
 				t.Fatalf("command 0x%02x: BUSY from a PD that is quick", code)
 			}
-			clear, err := s.Open(r)
+			clear, err := s.Open(&r)
 			if err != nil {
 				t.Fatalf("command 0x%02x: %v: %v", code, r, err)
 			}

@@ -18,7 +18,7 @@ func TestSecureLies(t *testing.T) {
 		sees func(a *acu) bool
 	}{
 		{osdptest.WrongMAC, func(a *acu) bool {
-			_, err := a.session.Open(frame(a.t, a.send(a.seal(osdp.POLL{}))))
+			_, err := a.session.Open(new(frame(a.t, a.send(a.seal(osdp.POLL{})))))
 			return errors.Is(err, osdp.ErrMAC)
 		}},
 		{osdptest.ClearInSession, func(a *acu) bool {
