@@ -48,9 +48,9 @@ func (o *Observer) Proven(f Frame) error {
 }
 
 // Open is Session.Open for the frames of both ends.
-func (o *Observer) Open(f Frame) ([]byte, error) {
+func (o *Observer) Open(f *Frame) ([]byte, error) {
 	o.channel.acu = f.Reply
-	return o.channel.Open(&f)
+	return o.channel.Open(f)
 }
 
 // Rewrite appends to b the frame that f would have been with data in it, which

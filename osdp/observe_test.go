@@ -37,7 +37,7 @@ func TestObserver(t *testing.T) {
 					err = reader.Proven(f)
 				default:
 					var data []byte
-					if data, err = reader.Open(f); errors.Is(err, osdp.ErrClear) {
+					if data, err = reader.Open(&f); errors.Is(err, osdp.ErrClear) {
 						err = nil
 					}
 					if rf.MACFull != "" && !bytes.Equal(data, unhex(t, rf.Plain)) {
@@ -50,7 +50,7 @@ func TestObserver(t *testing.T) {
 						t.Fatalf("frame %d: %v", i, err)
 					}
 					g := parse(t, b)
-					got, err := again.Open(g)
+					got, err := again.Open(&g)
 					if err != nil && !errors.Is(err, osdp.ErrClear) || !bytes.Equal(got, zero) {
 						t.Fatalf("frame %d: rewritten, opened to % x, %v", i, got, err)
 					}
@@ -86,7 +86,7 @@ func TestRewriteIsExact(t *testing.T) {
 				reader, _ = osdp.Observe(key, chlng, f)
 				writer, _ = osdp.Observe(key, chlng, f)
 			case f.SCBType >= osdp.SCS15 && reader != nil:
-				data, err := reader.Open(f)
+				data, err := reader.Open(&f)
 				if err != nil && !errors.Is(err, osdp.ErrClear) {
 					t.Fatalf("%s, frame %d: %v", r.Name, i, err)
 				}
@@ -137,7 +137,7 @@ func TestObserverRefuses(t *testing.T) {
 	if _, err := o.Rewrite(nil, chlng, nil); !errors.Is(err, osdp.ErrFrame) {
 		t.Errorf("a clear frame: %v", err)
 	}
-	if _, err := o.Open(poll); err != nil {
+	if _, err := o.Open(&poll); err != nil {
 		t.Errorf("after all that: %v", err)
 	}
 }

@@ -229,7 +229,7 @@ func (p *pd) open(m *Message) {
 		return
 	}
 	m.Weak = p.weak
-	data, err := p.channel.Open(m.Frame)
+	data, err := p.channel.Open(&m.Frame)
 	if errors.Is(err, osdp.ErrMAC) {
 		// One wrong frame may be a stranger's, and the channel goes on behind it.
 		// A second one says that a frame is missing.

@@ -69,7 +69,7 @@ func (c *weakChannel) reseal(b []byte, f osdp.Frame) (data []byte, ok bool) {
 	if c.reader == nil {
 		return nil, false
 	}
-	data, err := c.reader.Open(f)
+	data, err := c.reader.Open(&f)
 	if errors.Is(err, osdp.ErrMAC) {
 		return nil, false
 	}
