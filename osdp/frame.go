@@ -232,25 +232,6 @@ func checksum(b []byte) byte {
 	return -sum
 }
 
-// crc is CRC-16 with polynomial 0x1021 and start value 0x1d0f, the one that
-// annex C of the standard gives, not the 0xffff of most libraries.
-func crc(b []byte) uint16 {
-	c, t := uint32(0x1d0f), crcAhead
-	for ; len(b) >= 8; b = b[8:] {
-		// What c goes into comes last, so that the rest need not wait for it.
-		ahead := t[5][b[2]] ^ t[4][b[3]] ^ t[3][b[4]] ^ t[2][b[5]] ^ t[1][b[6]] ^ t[0][b[7]]
-		c = ahead ^ t[7][b[0]^byte(c>>8)] ^ t[6][b[1]^byte(c)]
-	}
-	if len(b) >= 4 {
-		c = t[1][b[2]] ^ t[0][b[3]] ^ t[3][b[0]^byte(c>>8)] ^ t[2][b[1]^byte(c)]
-		b = b[4:]
-	}
-	for _, v := range b {
-		c = c<<8&0xffff ^ t[0][byte(c>>8)^v]
-	}
-	return uint16(c)
-}
-
 // A Scanner finds the frames in bytes that come in any cut. After a bad frame
 // it looks for the next one inside the bytes it already holds, so that a stray
 // SOM or a damaged length does not eat the good frame behind it. The zero
