@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// ErrValue means that a command or reply holds a value that its bytes cannot.
-var ErrValue = errors.New("osdp: value does not fit the wire")
+// ErrValue means that a command or reply holds a value that its bytes cannot, or
+// a command one that the standard does not know.
+var ErrValue = errors.New("osdp: value out of range")
 
 // A Command is what the panel sends to a PD. Two forms never differ: what
 // ParseCommand makes of some bytes, Code and AppendData give back.
