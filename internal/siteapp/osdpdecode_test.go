@@ -134,6 +134,33 @@ func TestDecodeRewrites(t *testing.T) {
 	}
 }
 
+// TestDecodeForOthers: a trace that was written with its secrets, and says them
+// in its comments too, loses them when it is written again without.
+func TestDecodeForOthers(t *testing.T) {
+	secrets := []string{"26:083C5E9", `0123456789`, "feca00000102"} // a card, a PIN, a manufacturer's message
+	for _, from := range []string{"x.osdpcap", "x.pcapng"} {
+		shown := filepath.Join(t.TempDir(), from)
+		if code, _, errs := decoded(t, recordedTrace(t, from), "--out", shown, "--key", recordedKey, "--show-secrets"); code != program.OK {
+			t.Fatalf("exit %d, %s", code, errs)
+		}
+		for _, to := range []string{"y.osdpcap", "y.pcapng"} {
+			hidden := filepath.Join(t.TempDir(), to)
+			if code, _, errs := decoded(t, shown, "--out", hidden, "--key", recordedKey); code != program.OK {
+				t.Fatalf("exit %d, %s", code, errs)
+			}
+			was, now := must(os.ReadFile(shown)), must(os.ReadFile(hidden))
+			for _, s := range secrets {
+				if !bytes.Contains(was, []byte(s)) || bytes.Contains(now, []byte(s)) {
+					t.Errorf("%s to %s: %q must go, and stands in\n%s", from, to, s, now)
+				}
+			}
+			if !bytes.Contains(now, []byte("card of 26 bits (hidden)")) {
+				t.Errorf("%s to %s: no comments in\n%s", from, to, now)
+			}
+		}
+	}
+}
+
 // TestDecodeRefuses: each error says what is wrong, and none shows a key.
 func TestDecodeRefuses(t *testing.T) {
 	trace := recordedTrace(t, "x.osdpcap")

@@ -99,20 +99,26 @@ func TestDescribeHides(t *testing.T) {
 }
 
 // TestAnnotate: the comments in a file say what the frames mean, also what was
-// encrypted, and a comment that is there stays.
+// encrypted. A comment that is there stays only where secrets may stand.
 func TestAnnotate(t *testing.T) {
 	k := newTalk(t, siteKey)
 	k.exchange(osdp.POLL{}, osdp.RAW{Bits: 26, Data: make([]byte, 4)})
 	k.records[4].Comment = "here"
-	o := capture.Options{Annotate: true, Keys: map[uint8][]osdp.Key{3: {siteKey}}}
-	for _, f := range formats {
-		got := reread(t, write(t, f, o, k.records...))
-		for i, want := range []string{
-			"panel → PD 3: CHLNG asks for SCBK (check ok)", "PD 3 → panel: CCRYPT (mac ok)", "panel → PD 3: SCRYPT (mac ok)",
-			"PD 3 → panel: RMAC_I the channel stands (mac ok)", "here", "PD 3 → panel: RAW card of 26 bits (hidden) (mac ok)",
-		} {
-			if got[i].Comment != want {
-				t.Errorf("%v, record %d: %q, want %q", f, i, got[i].Comment, want)
+	for _, show := range []bool{false, true} {
+		o := capture.Options{ShowSecrets: show, Annotate: true, Keys: map[uint8][]osdp.Key{3: {siteKey}}}
+		poll, card := "panel → PD 3: POLL (mac ok)", "(hidden)"
+		if show {
+			poll, card = "here", "26:0000000"
+		}
+		for _, f := range formats {
+			got := reread(t, write(t, f, o, k.records...))
+			for i, want := range []string{
+				"panel → PD 3: CHLNG asks for SCBK (check ok)", "PD 3 → panel: CCRYPT (mac ok)", "panel → PD 3: SCRYPT (mac ok)",
+				"PD 3 → panel: RMAC_I the channel stands (mac ok)", poll, "PD 3 → panel: RAW card of 26 bits " + card + " (mac ok)",
+			} {
+				if got[i].Comment != want {
+					t.Errorf("secrets %v, %v, record %d: %q, want %q", show, f, i, got[i].Comment, want)
+				}
 			}
 		}
 	}

@@ -58,7 +58,11 @@ func (r *Reader) Format() Format { return r.format }
 
 // Next reads the next record. It returns io.EOF at the end. After an ErrRecord
 // the next call goes on behind the bad record; any other error is final.
-func (r *Reader) Next() (Record, error) { return r.next() }
+func (r *Reader) Next() (Record, error) {
+	rec, err := r.next()
+	rec.foreign = err == nil
+	return rec, err
+}
 
 // All yields the records that are left, and an ErrRecord for each bad one, with
 // the zero Record. It stops at the end, or after yielding an error that is

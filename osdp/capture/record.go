@@ -30,6 +30,10 @@ type Record struct {
 	// Redacted says that Data is not what stood on the wire: secrets in it are
 	// blanked, or were in a frame before it that its MAC covers.
 	Redacted bool
+
+	// foreign says that a Reader has it from a file: its texts are somebody
+	// else's, and may say anything.
+	foreign bool
 }
 
 // String tells when, who and how much, never what.

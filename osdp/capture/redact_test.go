@@ -3,6 +3,8 @@ package capture_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -165,6 +167,67 @@ func TestSplitFramesAreBlanked(t *testing.T) {
 			{Time: at(3), Data: want, Redacted: true},
 			{Time: at(50), FromACU: true, Data: poll},
 		})
+	}
+}
+
+// TestTextsAreLeftBehind writes what is secret into a trace with all that a
+// program or a person can say of it, and then blanks that trace: no text of it
+// goes along, in no direction between the formats. Two lines stay two.
+func TestTextsAreLeftBehind(t *testing.T) {
+	card := osdp.RAW{Bits: 26, Data: []byte{0x20, 0xf1, 0x7a, 0x40}}
+	pin := osdp.KEYPAD{Keys: []byte("471100")}
+	keyset := osdp.KEYSET{Kind: osdp.KeyAES128, Key: siteKey[:]}
+	var records []capture.Record
+	for i, line := range []string{"gate 083C5E9", "", "gate 471100", "gate 083C5E9"} {
+		for j, m := range []interface {
+			Code() byte
+			AppendData([]byte) ([]byte, error)
+		}{card, pin, keyset} {
+			data, err := m.AppendData(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			records = append(records, capture.Record{
+				Time: dawn.Add(time.Duration(len(records)) * time.Second), FromACU: j == 2, Line: line, Source: "tool 083C5E9",
+				Data: frame(t, osdp.Frame{Addr: uint8(i), Reply: j != 2, Code: m.Code(), Data: data}),
+			})
+		}
+	}
+	records[4].Comment = "his PIN is 471100" // a person's, the others are the Writer's
+	secrets := []string{"083C5E9", "471100", fmt.Sprintf("%x", siteKey[:]), string(siteKey[:]), "his PIN", "gate", "tool",
+		string(card.Data), fmt.Sprintf("%X", card.Data), "20-F1-7A-40", strings.ReplaceAll(fmt.Sprintf("% X", siteKey[:]), " ", "-")}
+	open := capture.Options{ShowSecrets: true, Annotate: true, Source: "tool 083C5E9"}
+	for _, from := range formats {
+		shown := write(t, from, open, records...)
+		for _, s := range secrets[:3] {
+			if !bytes.Contains(shown, []byte(s)) {
+				t.Fatalf("%v: %q is not there, and this test would check nothing", from, s)
+			}
+		}
+		for _, to := range formats {
+			for _, annotate := range []bool{false, true} {
+				got := write(t, to, capture.Options{Annotate: annotate, Source: "ours"}, reread(t, shown)...)
+				for _, s := range secrets {
+					if bytes.Contains(got, []byte(s)) {
+						t.Errorf("%v to %v, annotate %v: %q is still there:\n%q", from, to, annotate, s, got)
+					}
+				}
+				var lines []string
+				for i, r := range reread(t, got) {
+					lines = append(lines, r.Line)
+					if r.Source != "ours" || !r.Redacted || annotate != strings.Contains(r.Comment, "(hidden)") {
+						t.Errorf("%v to %v, record %d: source %q, redacted %v, comment %q", from, to, i, r.Source, r.Redacted, r.Comment)
+					}
+				}
+				if want := []string{"line-1", "line-1", "line-1", "", "", "", "line-2", "line-2", "line-2", "line-1", "line-1", "line-1"}; !slices.Equal(lines, want) {
+					t.Errorf("%v to %v: lines %q, want %q", from, to, lines, want)
+				}
+			}
+		}
+	}
+	// Who records says what its lines are called.
+	if got := reread(t, write(t, capture.PCAPNG, capture.Options{}, records[0]))[0]; got.Line != records[0].Line || got.Source != records[0].Source {
+		t.Errorf("line %q of %q, want %q of %q", got.Line, got.Source, records[0].Line, records[0].Source)
 	}
 }
 

@@ -15,13 +15,17 @@ type Options struct {
 	// bits, PINs, keys, templates, smart card messages, files, and the payload
 	// of manufacturers' own messages. Blanked data is zero and as long as it
 	// was; checks are made anew.
+	//
+	// Without it a Writer takes no text over that may hold a secret: no comment
+	// at all, and of a record that a Reader gave neither Source nor the name of
+	// its Line. The lines of such records become line-1, line-2 and so on.
 	ShowSecrets bool
 
 	// Source is the program that records, for records that do not say.
 	Source string
 
-	// Annotate gives records without a comment what a Decoder says of them, for
-	// whoever looks at the trace with Wireshark.
+	// Annotate gives records whose comment is not kept, or that have none, what
+	// a Decoder says of them, for whoever looks at the trace with Wireshark.
 	Annotate bool
 
 	// Keys are the Decoder's, for Annotate and Describe.
@@ -40,14 +44,16 @@ type Writer struct {
 	whole   assembler
 	redact  redactor
 	decoder Decoder
+	lines   map[string]string // what a foreign line is called, by its name
 	buf     []byte
 }
 
 // NewWriter writes in format f to w, which the caller closes, after the Writer.
 func NewWriter(w io.Writer, f Format, o Options) *Writer {
+	o.Source = cleanText(o.Source)
 	return &Writer{
 		w: w, format: f, options: o,
-		pcapng: pcapngEncoder{program: cleanText(o.Source)}, decoder: Decoder{Keys: o.Keys},
+		pcapng: pcapngEncoder{program: o.Source}, decoder: Decoder{Keys: o.Keys},
 	}
 }
 
@@ -67,7 +73,34 @@ func (w *Writer) Write(r Record) error {
 	if w.options.ShowSecrets {
 		return w.emit([]Record{r})
 	}
-	return w.emit(w.whole.push(r))
+	return w.emit(w.whole.push(w.hideTexts(r)))
+}
+
+// hideTexts takes from r the texts that nobody can blank: a comment may be what
+// a Decoder said with secrets shown, and a file may say anything anywhere.
+func (w *Writer) hideTexts(r Record) Record {
+	r.Comment = ""
+	if !r.foreign {
+		return r
+	}
+	r.Source = w.options.Source
+	if r.Line != "" {
+		r.Line = w.lineName(r.Line)
+	}
+	return r
+}
+
+// lineName is the number that a foreign line has in this trace.
+func (w *Writer) lineName(line string) string {
+	name, known := w.lines[line]
+	if !known {
+		if w.lines == nil {
+			w.lines = map[string]string{}
+		}
+		name = fmt.Sprintf("line-%d", len(w.lines)+1)
+		w.lines[line] = name
+	}
+	return name
 }
 
 // Close writes what waits, and the head of the file if nothing was written. It
