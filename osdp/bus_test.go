@@ -607,8 +607,10 @@ func TestMovedPD(t *testing.T) {
 		to    uint8
 		moves bool
 		lost  int // answers at its place that are lost
-	}{{"moves", 9, true, 0}, {"stays", 9, false, 0}, {"moves, and a few answers are lost", 9, true, 2}, {"is away for a while", 9, true, 30},
-		{"changes its speed", 5, true, 0}, {"keeps its speed", 5, false, 0}} {
+		deaf  int // its COM is lost so often
+	}{{"moves", 9, true, 0, 0}, {"stays", 9, false, 0, 0}, {"moves, and a few answers are lost", 9, true, 2, 0}, {"is away for a while", 9, true, 30, 0},
+		{"changes its speed", 5, true, 0, 0}, {"keeps its speed", 5, false, 0, 0}, {"moves, and its COM is lost", 9, true, 0, 1},
+		{"changes its speed, and its COM is lost", 5, true, 0, 1}, {"does not hear for a while", 9, false, 0, 5}} {
 		h := newHand(t, osdp.Options{}, 5, 6)
 		h.up()
 		told := false
@@ -621,13 +623,18 @@ func TestMovedPD(t *testing.T) {
 			switch {
 			case f.Addr == 6:
 				h.answer(f, plain(f))
+			case f.Addr != addr || h.baud != baud:
+				h.silence()
 			case f.Code == osdp.CodeCOMSET:
-				h.answer(f, osdp.COM{Addr: tt.to, Baud: 38400})
 				if tt.moves {
 					addr, baud = tt.to, 38400
 				}
-			case f.Addr != addr || h.baud != baud:
-				h.silence()
+				if tt.deaf > 0 {
+					tt.deaf--
+					h.silence()
+					continue
+				}
+				h.answer(f, osdp.COM{Addr: tt.to, Baud: 38400})
 			case told && tt.lost > 0:
 				tt.lost--
 				h.silence()

@@ -59,6 +59,9 @@ func (b *Bus) miss(now time.Time, p *pd) {
 	if p.silent++; b.audible {
 		p.silent = 0
 	}
+	if p.away == nil && p.req != nil && p.outCode == CodeCOMSET && p.misses >= comsetTries {
+		b.perhapsMoved(p)
+	}
 	switch {
 	case p.stats.Online && now.Sub(p.heard()) >= b.opt.Offline:
 		b.offline(now, p)
@@ -152,6 +155,17 @@ func (b *Bus) move(p *pd, com COM) (moved bool) {
 	}
 	p.away = &was
 	return true
+}
+
+// perhapsMoved makes the place that an unanswered COMSET names one where p may
+// be: it goes there once it has said COM, whether that was heard or not.
+func (b *Bus) perhapsMoved(p *pd) {
+	c := ParseCommand(CodeCOMSET, p.req.cmds[p.req.next].data)
+	if com, ok := c.(COMSET); ok && check(c) == nil && b.free(p, c) == nil {
+		if to := (away{com.Addr, int(com.Baud)}); to != (away{p.addr, p.baud}) {
+			p.away = &to
+		}
+	}
 }
 
 // elsewhere looks for p at the other of the two places where it can be, if there
