@@ -141,11 +141,7 @@ func (b *Bus) Silence(now time.Time) []Event {
 	}
 	b.cur = nil
 	if !p.stats.Online {
-		account := b.account(p)
-		if account.Before(now) {
-			*account = now
-		}
-		*account = account.Add(deadShare * now.Sub(b.sentAt))
+		b.charge(now, p)
 	}
 	b.miss(now, p)
 	return b.take()

@@ -650,3 +650,41 @@ func TestMovedPD(t *testing.T) {
 		}
 	}
 }
+
+// TestBusyFromTheStart: a PD that only ever says BUSY, late or at once, takes no
+// more of the line than a dead one, and comes up when it is done.
+func TestBusyFromTheStart(t *testing.T) {
+	for _, late := range []time.Duration{2 * time.Millisecond, 190 * time.Millisecond} {
+		h := newHand(t, osdp.Options{Baud: 115200}, 5, 6)
+		var taken, worst time.Duration
+		start := h.now
+		last := start
+		for settled := start.Add(10 * time.Second); h.now.Sub(start) < 5*time.Minute; {
+			f := h.next()
+			if f.Addr == 6 {
+				if f.Code == osdp.CodePOLL && h.now.After(settled) {
+					worst = max(worst, h.now.Sub(last))
+				}
+				last = h.now
+				h.answer(f, plain(f))
+				continue
+			}
+			sent := h.now
+			h.now = h.now.Add(late)
+			h.bus.Answer(h.now, h.reply(osdp.Frame{Addr: 5}, osdp.BUSY{}))
+			if sent.After(settled) {
+				taken += h.now.Sub(sent)
+			}
+		}
+		if share := taken.Seconds() / h.now.Sub(start).Seconds(); share > 0.055 {
+			t.Errorf("BUSY after %v: it takes %.1f %% of the line, its neighbour's worst gap is %v", late, 100*share, worst)
+		}
+		for end := h.now.Add(10 * time.Second); h.now.Before(end) && !h.bus.Stats()[0].Online; {
+			f := h.next()
+			h.answer(f, plain(f))
+		}
+		if !h.bus.Stats()[0].Online {
+			t.Errorf("BUSY after %v: it did not come up when it was no longer busy", late)
+		}
+	}
+}

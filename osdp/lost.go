@@ -7,15 +7,38 @@ import (
 )
 
 // busy repeats the command later, as it is. BUSY is no exchange: a PD that is
-// busy for ever goes offline like a silent one.
+// busy for ever goes offline like a silent one, and one that never comes up pays
+// for its answers like a dead one and is asked as seldom.
 func (b *Bus) busy(now time.Time, p *pd) {
 	p.stats.Busy++
 	p.busy, p.due = true, now.Add(busyWait)
-	if p.req != nil && p.req.cancelled {
+	switch {
+	case p.req != nil && p.req.cancelled:
 		b.restart(now, p)
-	} else if p.stats.Online && now.Sub(p.heard()) >= b.opt.Offline {
+	case !p.stats.Online:
+		b.charge(now, p)
+		if p.misses++; p.misses >= bringUpTries {
+			p.misses, p.silent = 0, 0
+			p.probes++
+			p.begin(now.Add(p.probeWait()))
+		}
+	case now.Sub(p.heard()) >= b.opt.Offline:
 		b.offline(now, p)
 	}
+}
+
+// charge makes p, which is not online, pay for the time since its command.
+func (b *Bus) charge(now time.Time, p *pd) {
+	account := b.account(p)
+	if account.Before(now) {
+		*account = now
+	}
+	*account = account.Add(deadShare * now.Sub(b.sentAt))
+}
+
+// probeWait is how long p is left alone after so many probes in vain.
+func (p *pd) probeWait() time.Duration {
+	return min(probeFirst<<min(p.probes-1, 8), probeMost)
 }
 
 // Down tells that the line itself is gone: every PD is offline at once, every
@@ -103,7 +126,7 @@ func (b *Bus) miss(now time.Time, p *pd) {
 			p.unheard++
 		}
 		p.elsewhere()
-		p.begin(now.Add(min(probeFirst<<min(p.probes-1, 8), probeMost)))
+		p.begin(now.Add(p.probeWait()))
 		p.checksum = p.noCRC || p.probes%checksumEvery == checksumEvery-1
 	}
 }
