@@ -205,6 +205,15 @@ type request struct {
 	errs      []error
 	done      func([]Reply, error)
 	cancelled bool
+	door      bool // it sets an output
+}
+
+// before says whether r is sent before q: doors first, then as they came.
+func (r *request) before(q *request) bool {
+	if r.door != q.door {
+		return r.door
+	}
+	return r.id < q.id
 }
 
 type encoded struct {
@@ -251,7 +260,8 @@ type Exchange struct {
 	Reply time.Duration // how long after the Write the answer may begin: the wire's time for Wire included
 }
 
-// Submit queues cmds for the PD at addr, before its polls. GENAUTH and CRAUTH
+// Submit queues cmds for the PD at addr, before its polls; those with an OUT go
+// before all others of the line, also between the commands of one. GENAUTH and CRAUTH
 // without a Part are cut into as many commands as they need. done is called once,
 // from a later call of the Bus's methods, when every command is answered: the
 // replies, and all refusals joined; or when the PD goes offline. A command that
@@ -293,11 +303,16 @@ func (b *Bus) submit(now time.Time, p *pd, cmds []Command, done func([]Reply, er
 				return 0, fmt.Errorf("PD %d: %s: %w", p.addr, CommandName(c.Code()), err)
 			}
 			r.cmds = append(r.cmds, encoded{part.Code(), data})
+			r.door = r.door || part.Code() == CodeOUT
 		}
 	}
 	b.lastID++
 	r.id = b.lastID
-	p.queue = append(p.queue, r)
+	at := slices.IndexFunc(p.queue, r.before)
+	if at < 0 {
+		at = len(p.queue)
+	}
+	p.queue = slices.Insert(p.queue, at, r)
 	if !p.busy {
 		p.due = earlier(p.due, now) // a door waits neither for the next poll nor for the next try
 	}
@@ -428,8 +443,8 @@ func (b *Bus) overdue(now time.Time, p *pd) bool {
 	return now.Sub(p.polled) >= max(overduePolls*b.opt.Poll, overdueLeast)
 }
 
-// choose picks the PD whose turn it is, nil for none: commands first, in the
-// order of Submit, then who waits longest. After a command, a PD whose poll is
+// choose picks the PD whose turn it is, nil for none: doors first, then commands
+// in the order of Submit, then who waits longest. After a command, a PD whose poll is
 // overdue goes first, so that no flow of commands makes the others deaf.
 func (b *Bus) choose(now time.Time) *pd {
 	var command, overdue, first *pd
@@ -439,7 +454,7 @@ func (b *Bus) choose(now time.Time) *pd {
 			continue
 		}
 		if p.step == live && len(p.queue) > 0 && (!p.awaits || p.req != nil) {
-			if command == nil || p.queue[0].id < command.queue[0].id {
+			if command == nil || p.queue[0].before(command.queue[0]) {
 				command = p
 			}
 			continue

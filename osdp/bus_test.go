@@ -288,6 +288,42 @@ func TestUnlockGoesFirst(t *testing.T) {
 	}
 }
 
+// TestDoorsGoFirst, before commands that were there long before, on another PD's
+// queue and on their own, in the order of Submit; and those go on behind it.
+func TestDoorsGoFirst(t *testing.T) {
+	h := newHand(t, osdp.Options{}, 1, 2)
+	h.up()
+	text := osdp.TEXT{Mode: osdp.TextPermanent, Row: 1, Col: 1, Text: "please wait"}
+	var done []string
+	submit := func(name string, addr uint8, cmds ...osdp.Command) {
+		t.Helper()
+		if _, err := h.bus.Submit(h.now, addr, cmds, func(_ []osdp.Reply, err error) {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			done = append(done, name)
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	submit("texts", 1, text, text, text)
+	submit("text", 2, text)
+	f := h.next()
+	submit("first door", 1, osdp.OUT{{Action: osdp.OutputOn}}, text)
+	submit("second door", 2, osdp.OUT{{Action: osdp.OutputOn}})
+	h.answer(f, osdp.ACK{})
+	for range 60 {
+		if f := h.next(); f.Code == osdp.CodePOLL {
+			h.answer(f, osdp.ACK{})
+		} else {
+			h.answer(f, plain(f))
+		}
+	}
+	if want := []string{"first door", "second door", "texts", "text"}; !slices.Equal(done, want) {
+		t.Errorf("done %q, want %q", done, want)
+	}
+}
+
 // TestPollsByDefault are the closer the fewer PDs there are.
 func TestPollsByDefault(t *testing.T) {
 	for n, want := range map[int]time.Duration{1: 20 * time.Millisecond, 2: 20 * time.Millisecond, 3: 30 * time.Millisecond, 5: 50 * time.Millisecond, 12: 50 * time.Millisecond} {
