@@ -36,10 +36,11 @@ type fieldsLine struct {
 	Fields map[string]json.Number `json:"fields"`
 }
 
-// A candidateAnswer is one way to read a card. Only a site's rules can set what
-// follows the fields.
+// A candidateAnswer is one way to read a card. Only a site's rules can set
+// ParityIgnored and WrongFacility.
 type candidateAnswer struct {
 	fieldsLine
+	SpareBits     bool `json:"spare_bits,omitempty"` // encode makes another card of these fields
 	ParityIgnored bool `json:"parity_ignored,omitempty"`
 	WrongFacility bool `json:"wrong_facility,omitempty"`
 }
@@ -56,7 +57,7 @@ func (c *cardDecodeCmd) answer(uses []wiegand.Use, in cardLine) (any, error) {
 	}
 	list := []candidateAnswer{}
 	for _, m := range wiegand.Matches(uses, b) {
-		list = append(list, candidateAnswer{fieldsLine{m.Format.Name, exact(m.Numbers())}, m.ParityIgnored, m.WrongFacility})
+		list = append(list, candidateAnswer{fieldsLine{m.Format.Name, exact(m.Numbers())}, m.Spare, m.ParityIgnored, m.WrongFacility})
 	}
 	return map[string]any{"candidates": list}, nil
 }
