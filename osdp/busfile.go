@@ -45,7 +45,8 @@ type fileJob struct {
 // gets the file from its beginning when it is back. Where the PD allows nothing
 // between fragments, a command aborts the file, goes, and the file begins anew.
 //
-// Credentials go over a secure channel alone: ErrNotSecure otherwise.
+// Credentials go in a channel under the PD's own key alone. Without one, at the
+// start or when it is back, it is an ErrNotSecure.
 func (b *Bus) SendFile(now time.Time, addr uint8, f File, progress func(confirmed, total int), done func(error)) error {
 	p := b.find(addr)
 	switch {
@@ -53,7 +54,7 @@ func (b *Bus) SendFile(now time.Time, addr uint8, f File, progress func(confirme
 		return fmt.Errorf("%w: PD %d", ErrOffline, addr)
 	case p.file != nil:
 		return fmt.Errorf("%w: PD %d: %v", ErrFileBusy, addr, p.file.s)
-	case f.Credentials && !p.secureOnly():
+	case f.Credentials && !p.ownChannel():
 		return fmt.Errorf("%w: PD %d: credentials go in a channel alone", ErrNotSecure, addr)
 	}
 	s, err := NewSender(f, b.fileLimits(p))
@@ -66,6 +67,11 @@ func (b *Bus) SendFile(now time.Time, addr uint8, f File, progress func(confirme
 	p.file = &fileJob{s: s, progress: progress, done: done, due: now}
 	return nil
 }
+
+// ownChannel says whether p is in a channel under its own key. That policy wants
+// one is not enough: an Install, or a key that the PD does not have, may end and
+// leave a PD that is served in the clear.
+func (p *pd) ownChannel() bool { return p.channel != nil && p.under != slotDefault }
 
 // CancelFile gives up the file that is on its way to the PD at addr: the PD is
 // told to forget its part. done gets an ErrFileCancelled.
@@ -108,6 +114,10 @@ func (b *Bus) fileTurn(now time.Time, p *pd) (f FILETRANSFER, ok bool) {
 	j := p.file
 	switch {
 	case !ok || due.After(now):
+		return f, false
+	case j.s.file.Credentials && !p.ownChannel():
+		j.s.giveUp(ErrNotSecure)
+		b.fileEnds(now, p)
 		return f, false
 	case p.held():
 	case j.s.WantsPoll(), j.last && !p.due.After(now): // or a poll is due, too

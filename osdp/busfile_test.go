@@ -292,11 +292,53 @@ func TestCancelledFile(t *testing.T) {
 	}
 }
 
-// TestCredentialsNeedAChannel.
+// TestCredentialsNeedAChannel: that policy wants a channel is not enough, one
+// must be there, at the start and when the file begins anew.
 func TestCredentialsNeedAChannel(t *testing.T) {
-	b := newFileBench(t, osdp.PDConfig{Security: osdp.AllowClear}, osdp.ReceiverOptions{})
-	err := b.bus.SendFile(b.now, 5, osdp.File{Type: 1, Content: []byte{1}, Credentials: true}, nil, nil)
-	if !errors.Is(err, osdp.ErrNotSecure) {
-		t.Errorf("%v, want %v", err, osdp.ErrNotSecure)
+	f := osdp.File{Type: osdp.FilePrivate, Content: content(5000), Credentials: true}
+	quick := func(b *fileBench) time.Time { return b.now.Add(3 * time.Second) }
+	for _, tt := range []struct {
+		name  string
+		start func(*fileBench) error
+	}{
+		{"a clear line", func(*fileBench) error { return nil }},
+		{"a key that the PD does not have", func(b *fileBench) error { return b.bus.UseKeys(b.now, 5, osdp.Keys{Pending: &keyB}) }},
+		{"an Install", func(b *fileBench) error { return b.bus.Install(b.now, 5, keyB, quick(b), func(error) {}) }},
+	} {
+		b := newFileBench(t, osdp.PDConfig{Security: osdp.AllowClear}, osdp.ReceiverOptions{Action: osdp.FTInterleave})
+		if err := tt.start(b); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.bus.SendFile(b.now, 5, f, nil, nil); !errors.Is(err, osdp.ErrNotSecure) {
+			t.Errorf("%s: %v, want %v", tt.name, err, osdp.ErrNotSecure)
+		}
+	}
+	for _, tt := range []struct {
+		name string
+		loss func(*fileBench) error
+	}{
+		{"the key is taken away", func(b *fileBench) error { return b.bus.UseKeys(b.now, 5, osdp.Keys{}) }},
+		{"an Install that fails", func(b *fileBench) error {
+			if err := b.bus.UseKeys(b.now, 5, osdp.Keys{}); err != nil {
+				return err
+			}
+			return b.bus.Install(b.now, 5, keyB, quick(b), func(error) {})
+		}},
+	} {
+		b := newFileBench(t, osdp.PDConfig{Security: osdp.AllowClear, Keys: osdp.Keys{Current: &keyA}}, osdp.ReceiverOptions{Action: osdp.FTInterleave})
+		b.send(f)
+		for range 5 {
+			b.exchange()
+		}
+		if err := tt.loss(b); err != nil {
+			t.Fatal(err)
+		}
+		b.run(time.Minute)
+		for range 10 {
+			b.exchange()
+		}
+		if !errors.Is(b.result, osdp.ErrNotSecure) || len(b.got) > 0 || bytes.Contains(b.inClear, []byte{osdp.CodeFILETRANSFER}) {
+			t.Errorf("%s: %v, %d files, in the clear % x; want %v and no fragment", tt.name, b.result, len(b.got), b.inClear, osdp.ErrNotSecure)
+		}
 	}
 }
