@@ -117,6 +117,10 @@ func (b *Bus) answered(now time.Time, p *pd, f Frame) (done bool) {
 	case refusal == NAKSequence:
 		b.refusal(p, f.Data)
 		b.miss(now, p)
+	case p.outside() && f.Code != CodeFTSTAT && f.Code != CodeNAK:
+		p.stats.ClearReplies++ // a card, say, that somebody else has written
+		b.ignore(nil, p)
+		return false
 	default:
 		b.accept(now, p, f)
 	}

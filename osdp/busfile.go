@@ -182,6 +182,10 @@ func (b *Bus) fileAnswered(now time.Time, p *pd, reply Reply) {
 	}
 }
 
+// outside says whether p has left its channel for its file. Until it is back only
+// what concerns the file is taken from it, for anybody may have written it.
+func (p *pd) outside() bool { return p.step == live && p.channel == nil && p.secureOnly() }
+
 // fileEnds tells how the file ended, and has the PD forget its part if it does
 // not know.
 func (b *Bus) fileEnds(now time.Time, p *pd) {
@@ -191,7 +195,7 @@ func (b *Bus) fileEnds(now time.Time, p *pd) {
 		p.queue = append(p.queue, b.abort())
 		p.due = earlier(p.due, now)
 	}
-	if p.step == live && p.channel == nil && p.secureOnly() { // it was left for the file
+	if p.outside() {
 		p.quiet = true
 		b.rehandshake(now, p)
 	}

@@ -214,6 +214,50 @@ func TestPDLeavesTheChannel(t *testing.T) {
 	}
 }
 
+// TestNoClearCardBesideAFile: while a file goes outside the channel, nothing but
+// the file does. What else comes in the clear is counted, and the answer awaited.
+func TestNoClearCardBesideAFile(t *testing.T) {
+	b := newFileBench(t, osdp.PDConfig{Keys: osdp.Keys{Current: &keyA}}, osdp.ReceiverOptions{Action: osdp.FTInterleave | osdp.FTLeaveSC | osdp.FTPollFirst})
+	f := osdp.File{Type: osdp.FileDisplay, Content: content(20_000), LeaveSC: true}
+	b.send(f)
+	for range 6 {
+		b.exchange()
+	}
+	forged := []osdp.Reply{
+		osdp.RAW{Bits: 26, Data: []byte{1, 2, 3, 0x40}},
+		osdp.KEYPAD{Keys: []byte("1")},
+		osdp.LSTATR{Tamper: 1},
+		osdp.ISTATR{1},
+		osdp.ACK{},
+		osdp.COM{Addr: 9, Baud: 9600},
+	}
+	q := b.nextAny()
+	if q.SCBType != 0 || q.Code != osdp.CodeFILETRANSFER {
+		t.Fatalf("%v, want a fragment in the clear", q)
+	}
+	for _, r := range forged {
+		if evs, done := b.answer(q, r); done || len(evs) > 0 {
+			t.Errorf("%T: %v, ended %v", r, evs, done)
+		}
+	}
+	if n := b.stats().ClearReplies; n != uint64(len(forged)) {
+		t.Errorf("%d clear replies counted, want %d", n, len(forged))
+	}
+	if _, done := b.bus.Answer(b.now, b.l.answer(q)); !done {
+		t.Error("the true answer is not taken")
+	}
+	b.run(time.Minute)
+	for range 10 {
+		b.exchange()
+	}
+	if b.result != nil || len(b.got) != 1 || !b.stats().Secure || b.stats().Restarts > 0 {
+		t.Errorf("%v, %d files; stats %+v", b.result, len(b.got), b.stats())
+	}
+	if bytes.Contains(b.inClear, []byte{osdp.CodePOLL}) {
+		t.Errorf("polled in the clear: % x", b.inClear)
+	}
+}
+
 // TestFileSurvivesAReboot begins anew when the PD has lost its session.
 func TestFileSurvivesAReboot(t *testing.T) {
 	b := newFileBench(t, osdp.PDConfig{Keys: osdp.Keys{Current: &keyA}}, osdp.ReceiverOptions{Action: osdp.FTInterleave})

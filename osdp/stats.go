@@ -44,7 +44,7 @@ type PDStats struct {
 	Handshakes    uint64 // secure channels that came up
 	Refused       uint64 // handshakes that failed
 	MACErrors     uint64 // sealed replies whose MAC was wrong
-	ClearReplies  uint64 // clear replies inside a channel, which do not count
+	ClearReplies  uint64 // clear replies where a channel is due, which do not count
 	ClearData     uint64 // replies with a right MAC whose data was not encrypted
 	AlteredClaims uint64 // what the PD says in the clear about itself is not what it says in the channel
 }
