@@ -186,6 +186,7 @@ func (b *Bus) accept(now time.Time, p *pd, f Frame) {
 		return
 	}
 	reply := ParseReply(f.Code, bytes.Clone(f.Data))
+	p.tolerate(f, reply)
 	nak, refused := reply.(NAK)
 	if refused {
 		b.refusal(p, f.Data)
@@ -286,5 +287,27 @@ func (b *Bus) exchange(now time.Time, p *pd, reply Reply) {
 		p.due = now // perhaps it came while a poll was under way
 	case r != nil && len(p.refresh) == 0:
 		p.due = p.polled.Add(b.opt.Poll)
+	}
+}
+
+// tolerate counts what is odd about a reply that is taken all the same: where
+// PDs differ, who looks for a fault must be able to see it.
+func (p *pd) tolerate(f Frame, reply Reply) {
+	count := func(n *uint64, odd bool) {
+		if odd {
+			*n++
+		}
+	}
+	count(&p.stats.OtherCheck, f.Checksum != (p.checksum && !hasMAC(f.SCBType)))
+	count(&p.stats.EmptySealed, f.SCBType == SCS18 && len(f.Data) == 0)
+	switch r := reply.(type) {
+	case ISTATR:
+		inputs, known := p.stats.Caps.Find(CapInputs)
+		count(&p.stats.OtherInputs, known && int(inputs.Number) != len(r))
+	case OSTATR:
+		count(&p.stats.OutputStates, p.outCode == CodeOUT)
+	case XRD:
+		_, answer := r.Meaning().(CardAnswer)
+		count(&p.stats.OtherXRD, answer && r.Reply == xrdPresent)
 	}
 }

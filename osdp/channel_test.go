@@ -525,6 +525,14 @@ func TestClearData(t *testing.T) {
 	if evs, done := send(osdp.NAK{Reason: osdp.NAKRecord}); !done || len(evs) != 1 || evs[0].Kind != osdp.Nak || k.stats().Restarts != 0 {
 		t.Errorf("a clear refusal: %v, %v, %d restarts", evs, done, k.stats().Restarts)
 	}
+	f := k.nextAny()
+	if _, err := l.session.Open(&f); err != nil {
+		t.Fatal(err)
+	}
+	padding := l.session.SealPadding(osdp.Frame{Addr: 5, Seq: f.Seq, Code: osdp.CodeACK})
+	if _, done := k.bus.Answer(k.now, parse(t, padding)); !done || k.stats().EmptySealed != 1 {
+		t.Errorf("an ACK with padding alone: done %v, %d counted", done, k.stats().EmptySealed)
+	}
 	evs, done := send(osdp.RAW{Bits: 26, Data: []byte{1, 2, 3, 0x40}})
 	if !done || slices.ContainsFunc(evs, func(e osdp.Event) bool { return e.Kind == osdp.Card }) {
 		t.Errorf("a clear card was taken: %v, %v", evs, done)

@@ -56,3 +56,60 @@ func TestNotSent(t *testing.T) {
 		}
 	}
 }
+
+// TestTolerated: what is taken although others would not take it, is counted.
+func TestTolerated(t *testing.T) {
+	oddly := func(f osdp.Frame, r osdp.Reply) osdp.Frame {
+		f.Reply, f.Code = true, r.Code()
+		f.Data, _ = r.AppendData(nil)
+		return f
+	}
+	for _, tt := range []struct {
+		name string
+		cmd  osdp.Command
+		odd  osdp.Reply
+		even osdp.Reply
+		of   func(osdp.PDStats) uint64
+	}{
+		{"an OSTATR to OUT", osdp.OUT{{}}, osdp.OSTATR{1}, osdp.ACK{}, func(s osdp.PDStats) uint64 { return s.OutputStates }},
+		{"three inputs of two", osdp.ISTAT{}, osdp.ISTATR{0, 1, 0}, osdp.ISTATR{0, 1}, func(s osdp.PDStats) uint64 { return s.OtherInputs }},
+		{"an answer as a presence", osdp.XWR{Mode: osdp.ModeTransparent, Command: 1}, osdp.XRD{Mode: osdp.ModeTransparent, Reply: 1, Data: []byte{0, 0, 0x90, 0}},
+			osdp.XRD{Mode: osdp.ModeTransparent, Reply: 2, Data: []byte{0, 0, 0x90, 0}}, func(s osdp.PDStats) uint64 { return s.OtherXRD }},
+		{"a checksum for a CRC", osdp.LSTAT{}, nil, osdp.LSTATR{}, func(s osdp.PDStats) uint64 { return s.OtherCheck }},
+	} {
+		h := newHand(t, osdp.Options{}, 5)
+		for !h.bus.Stats()[0].Online {
+			f := h.next()
+			if f.Code == osdp.CodeCAP {
+				h.answer(f, osdp.PDCAP{{Function: osdp.CapInputs, Number: 2}})
+				continue
+			}
+			h.answer(f, plain(f))
+		}
+		exchange := func(r osdp.Reply) {
+			if _, err := h.bus.Submit(h.now, 5, []osdp.Command{tt.cmd}, func([]osdp.Reply, error) {}); err != nil {
+				t.Fatalf("%s: %v", tt.name, err)
+			}
+			f := h.next()
+			for ; f.Code != tt.cmd.Code(); f = h.next() {
+				h.answer(f, plain(f))
+			}
+			if r == nil {
+				odd := oddly(f, tt.even)
+				odd.Checksum = true
+				h.bus.Answer(h.now, odd)
+				return
+			}
+			h.answer(f, r)
+		}
+		before := tt.of(h.bus.Stats()[0])
+		exchange(tt.even)
+		if n := tt.of(h.bus.Stats()[0]) - before; n != 0 {
+			t.Errorf("%s: counted %d where there was none", tt.name, n)
+		}
+		exchange(tt.odd)
+		if n := tt.of(h.bus.Stats()[0]) - before; n != 1 {
+			t.Errorf("%s: counted %d, want 1", tt.name, n)
+		}
+	}
+}

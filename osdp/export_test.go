@@ -16,8 +16,16 @@ func Blocks(n int) (encrypt, decrypt int) {
 }
 
 // SealClear is Seal as a PD does it that does not encrypt: the data in SCS_16.
-func (s *Session) SealClear(f Frame) []byte {
-	f.SCBType, f.Reply = SCS16, true
+func (s *Session) SealClear(f Frame) []byte { return s.sealRaw(f, SCS16) }
+
+// SealPadding is Seal as a PD does it that encrypts nothing but the padding.
+func (s *Session) SealPadding(f Frame) []byte {
+	f.Data = s.encrypt(nil, nil, &s.command)
+	return s.sealRaw(f, SCS18)
+}
+
+func (s *Session) sealRaw(f Frame, scb uint8) []byte {
+	f.SCBType, f.Reply = scb, true
 	b, err := f.AppendBinary(nil)
 	if err != nil {
 		panic(err)

@@ -47,6 +47,13 @@ type PDStats struct {
 	ClearReplies  uint64 // clear replies where a channel is due, which do not count
 	ClearData     uint64 // replies with a right MAC whose data was not encrypted
 	AlteredClaims uint64 // what the PD says in the clear about itself is not what it says in the channel
+
+	// Replies that were taken although other implementations would not.
+	OtherCheck   uint64 // closed by the checksum where the command had a CRC, or the other way round
+	OtherInputs  uint64 // ISTATR with another number of inputs than PDCAP names
+	OutputStates uint64 // OSTATR in place of ACK, to an OUT
+	OtherXRD     uint64 // a smart card's answer with the number of a presence
+	EmptySealed  uint64 // encrypted data that is padding alone
 }
 
 // latencyFirst is the upper bound of the first bucket of a Latency; each next
