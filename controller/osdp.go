@@ -449,13 +449,15 @@ func (d *OSDP) dropped(r OSDPReader) {
 
 // inputs compares a reader's two inputs with what they were; d.mu is held.
 func (d *OSDP) inputs(pd *osdpPD, r OSDPReader, in []osdp.InputState, of func(OSDPReader, Kind) Event) (out []Event) {
-	if n := r.ContactInput; n > 0 && n <= len(in) {
+	if n := r.ContactInput; n > 0 {
 		door := d.doors[r.Door]
-		contact := contactUnknown
-		switch in[n-1] {
-		case osdp.InputActive:
+		contact, lost := contactUnknown, "the wiring of the door contact is cut or shorted"
+		switch {
+		case n > len(in): // a reader that was exchanged, or set up otherwise
+			lost = fmt.Sprintf("the door contact is at input %d, and the reader tells of %d", n, len(in))
+		case in[n-1] == osdp.InputActive:
 			contact = contactOpen
-		case osdp.InputInactive:
+		case in[n-1] == osdp.InputInactive:
 			contact = contactClosed
 		}
 		if r.ContactInverted && contact != contactUnknown {
@@ -470,7 +472,7 @@ func (d *OSDP) inputs(pd *osdpPD, r OSDPReader, in []osdp.InputState, of func(OS
 				out = append(out, of(r, DoorClosed))
 			case contact == contactUnknown:
 				e := of(r, Tamper)
-				e.Text = "the wiring of the door contact is cut or shorted"
+				e.Text = lost
 				out = append(out, e)
 			}
 		}

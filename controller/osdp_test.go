@@ -343,6 +343,15 @@ func TestInputsBecomeDoorEvents(t *testing.T) {
 		if got := kinds(events()); !slices.Equal(got, []controller.Kind{controller.DoorClosed}) {
 			t.Errorf("contact closes: %v", got)
 		}
+		b.pd.Queue(osdp.ISTATR{}) // a contact that is no longer told is not the one that was told last
+		if got := events(); len(got) != 1 || got[0].Kind != controller.Tamper || got[0].Text != "the door contact is at input 1, and the reader tells of 0" {
+			t.Errorf("no inputs any more: %+v", got)
+		}
+		if c := b.driver.Status().Doors[0].Contact; c != "unknown" {
+			t.Errorf("contact is %q, want unknown", c)
+		}
+		b.pd.SetInput(0, false)
+		events()
 		b.pd.SetInput(1, true)
 		if got := kinds(events()); !slices.Equal(got, []controller.Kind{controller.ExitRequest}) {
 			t.Errorf("exit request: %v", got)
