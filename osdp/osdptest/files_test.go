@@ -105,6 +105,26 @@ func TestFileFragments(t *testing.T) {
 	})
 }
 
+// TestFileOutlivesTheLine: a panel that comes back goes on where it was.
+func TestFileOutlivesTheLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got osdp.File
+		c := secure()
+		c.Files = accept(1, &got)
+		_, a := start(t, c)
+		expect(t, "first half", a.do(osdp.FILETRANSFER{Type: 1, Total: 2, Data: []byte{1}}), osdp.FTSTAT{})
+		time.Sleep(20 * time.Second)
+		a.seq = 0
+		if err := a.shake(siteKey, false); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, "second half", a.do(osdp.FILETRANSFER{Type: 1, Total: 2, Offset: 1, Data: []byte{2}}), osdp.FTSTAT{Status: osdp.FTProcessed})
+		if !bytes.Equal(got.Content, []byte{1, 2}) {
+			t.Errorf("file % x, want 01 02", got.Content)
+		}
+	})
+}
+
 // TestFileReboots the PD, once it has said so; then it is deaf for a while.
 func TestFileReboots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -158,8 +158,12 @@ func bit(b bool) uint8 {
 	return 0
 }
 
-// panelLost drops the cards and keys that nobody came for.
+// panelLost drops what nobody came for: cards and keys, scans, and what a smart
+// card said. The one who comes next may be another. The mode of the smart cards
+// is again what a new panel expects; a file stays, for it is resumed.
 func (p *PD) panelLost() {
+	p.work.drop()
+	p.work.mode = osdp.SetMode{}
 	p.locked(func() {
 		p.queue = slices.DeleteFunc(p.queue, func(w waiting) bool { return !w.since.IsZero() })
 	})

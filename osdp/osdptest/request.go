@@ -27,10 +27,15 @@ func newWork(c *Config) work {
 	return work{challenge: osdp.NewAssembler(messageMost), files: newFiles(c)}
 }
 
-// abort gives up what ABORT ends.
-func (w *work) abort() {
+// drop forgets what was read, and what half a command said.
+func (w *work) drop() {
 	w.result = nil
 	w.challenge.Reset()
+}
+
+// abort gives up what ABORT ends.
+func (w *work) abort() {
+	w.drop()
 	if w.files.receiver != nil {
 		w.files.receiver.Abort()
 	}

@@ -285,6 +285,63 @@ func TestMultiPart(t *testing.T) {
 	})
 }
 
+// TestLostPanel: what was read for a panel that went away is not for the one
+// that comes next, even in the clear, and nor is the mode. A panel that was only
+// slow gets it.
+func TestLostPanel(t *testing.T) {
+	object := bytes.Repeat([]byte{7}, 400)
+	card := &osdptest.SmartCard{
+		Object: func([3]byte, uint8) []byte { return object },
+		Answer: func(_ byte, _, _ uint8, challenge []byte) []byte { return challenge },
+	}
+	c := secure()
+	c.SmartCards, c.ExtendedID = true, osdp.EXTPDID{{Tag: osdp.IDURL, Value: string(object)}}
+	c.OnBioRead = func(osdp.BIOREAD) osdp.Reply { return osdp.BIOREADR{Template: []byte{1, 2, 3}} }
+	c.OnBioMatch = func(osdp.BIOMATCH) osdp.Reply { return osdp.BIOMATCHR{Score: 9} }
+	half := osdp.GENAUTH{Part: osdp.Part{Total: 2, Length: 1}, Data: []byte{1}}
+	rest := osdp.GENAUTH{Part: osdp.Part{Total: 2, Offset: 1, Length: 1}, Data: []byte{2}}
+	for _, tt := range []struct {
+		name      string
+		takes     time.Duration
+		ask, then osdp.Command
+		kept      byte       // code of the reply to then
+		lost      osdp.Reply // to then, after the panel was lost
+	}{
+		{"the rest of an object", 0, osdp.PIVDATA{}, osdp.POLL{}, osdp.CodePIVDATAR, osdp.ACK{}},
+		{"a scan", time.Second, osdp.BIOREAD{}, osdp.POLL{}, osdp.CodeBIOREADR, osdp.ACK{}},
+		{"a match", time.Second, osdp.BIOMATCH{}, osdp.POLL{}, osdp.CodeBIOMATCHR, osdp.ACK{}},
+		{"the rest of the identity", 0, osdp.ID{Kind: osdp.IDExtended}, osdp.POLL{}, osdp.CodeEXTPDID, osdp.ACK{}},
+		{"half a challenge", 0, half, rest, osdp.CodeGENAUTHR, nak(osdp.NAKRecord)},
+		{"the mode", 0, osdp.SetMode{Mode: osdp.ModeTransparent, Config: 5}, osdp.GetMode{}, osdp.CodeXRD, osdp.ModeReport{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c.Takes = tt.takes
+			begin := func(t *testing.T) (*osdptest.PD, *acu) {
+				pd, a := start(t, c)
+				pd.Insert(0, card)
+				a.do(osdp.POLL{}) // nobody hears of the card in this mode
+				a.do(tt.ask)
+				return pd, a
+			}
+			synctest.Test(t, func(t *testing.T) {
+				_, a := begin(t)
+				time.Sleep(7 * time.Second)
+				if got := a.do(tt.then); got.Code() != tt.kept || equal(got, tt.lost) {
+					t.Errorf("in time: %v, want code 0x%02x", got, tt.kept)
+				}
+			})
+			synctest.Test(t, func(t *testing.T) {
+				_, a := begin(t)
+				time.Sleep(20 * time.Second)
+				a.seq = 0
+				expect(t, "ID", a.inClear(osdp.ID{}), osdp.PDID{})
+				expect(t, "after the loss", a.inClear(tt.then), tt.lost)
+				expect(t, "POLL", a.inClear(osdp.POLL{}), osdp.ACK{})
+			})
+		})
+	}
+}
+
 // TestPanelReceiveSize: no reply is longer than the panel said it takes.
 func TestPanelReceiveSize(t *testing.T) {
 	for _, size := range []int{0, 64, 200, 1440} {
