@@ -66,12 +66,13 @@ func (p *PD) answer(now time.Time, c osdp.Command) osdp.Reply {
 	return osdp.ACK{}
 }
 
-// identity answers ID.
+// identity answers ID. A result that is due comes after it, from its start if
+// it was half told: a panel puts one message together at a time.
 func (p *PD) identity(now time.Time, c osdp.ID) osdp.Reply {
 	if c.Kind != osdp.IDExtended || p.cfg.ExtendedID == nil {
 		return p.cfg.ID
 	}
-	p.work.result, p.work.ready = p.cut(p.cfg.ExtendedID), now
+	p.work.identity, p.work.told = p.cut(p.cfg.ExtendedID), 0
 	r, _ := p.work.next(now)
 	return r
 }

@@ -13,8 +13,10 @@ const messageMost = 4096
 // work is what a PD is in the middle of. It is the business of whoever holds
 // turn.
 type work struct {
-	result    []osdp.Reply // still to be told, one a POLL
-	ready     time.Time    // when the first of them can be
+	identity  []osdp.Reply // parts of the extended identity still to be told, one a POLL
+	result    []osdp.Reply // to be told after it, one a POLL; nil once they all were
+	told      int          // of the result
+	ready     time.Time    // when the first of the result can be
 	challenge *osdp.Assembler
 	algorithm uint8 // of the challenge
 	keyRef    uint8 // of the challenge
@@ -29,7 +31,7 @@ func newWork(c *Config) work {
 
 // drop forgets what was read, and what half a command said.
 func (w *work) drop() {
-	w.result = nil
+	w.identity, w.result, w.told = nil, nil, 0
 	w.challenge.Reset()
 }
 
@@ -41,12 +43,19 @@ func (w *work) abort() {
 	}
 }
 
-// next is the next part of the result, if it is there by now.
+// next is the next part of what is told on POLLs, if it is there by now.
 func (w *work) next(now time.Time) (r osdp.Reply, ok bool) {
-	if len(w.result) == 0 || now.Before(w.ready) {
+	switch {
+	case len(w.identity) > 0:
+		r, w.identity = w.identity[0], w.identity[1:]
+		return r, true
+	case len(w.result) == 0 || now.Before(w.ready):
 		return nil, false
 	}
-	r, w.result = w.result[0], w.result[1:]
+	r = w.result[w.told]
+	if w.told++; w.told == len(w.result) {
+		w.result, w.told = nil, 0
+	}
 	return r, true
 }
 
@@ -95,10 +104,11 @@ func (p *PD) slowly(now time.Time, f func() osdp.Reply) osdp.Reply {
 	if r.Code() == osdp.CodeACK || r.Code() == osdp.CodeNAK || r.Code() == osdp.CodeBUSY {
 		return r
 	}
-	w.result, w.ready = p.cut(r), now.Add(p.cfg.Takes)
+	w.result, w.told, w.ready = p.cut(r), 0, now.Add(p.cfg.Takes)
 	if p.cfg.Takes > 0 {
 		return osdp.ACK{}
 	}
+	w.identity = nil // the panel went on to something else
 	r, _ = w.next(now)
 	return r
 }

@@ -97,6 +97,70 @@ func TestHooks(t *testing.T) {
 	})
 }
 
+// TestIdentityAndResult: who asks who the PD is while a result is due gets both,
+// one after the other: a panel puts one message together at a time.
+func TestIdentityAndResult(t *testing.T) {
+	long := bytes.Repeat([]byte{7}, 150) // two parts
+	c := osdptest.Config{
+		ExtendedID: osdp.EXTPDID{{Tag: osdp.IDURL, Value: string(long)}}, SmartCards: true,
+		OnBioRead: func(osdp.BIOREAD) osdp.Reply { return osdp.BIOREADR{Template: []byte{1, 2, 3}} },
+	}
+	const takes = 3 * time.Second
+	identity := osdp.ID{Kind: osdp.IDExtended}
+	for _, tt := range []struct {
+		name  string
+		takes time.Duration
+		steps []osdp.Command // nil: takes goes by
+		want  []byte         // codes of the replies to the others
+	}{
+		{"a scan under way", takes,
+			[]osdp.Command{osdp.BIOREAD{}, identity, osdp.POLL{}, osdp.POLL{}, nil, osdp.POLL{}, osdp.POLL{}},
+			[]byte{osdp.CodeACK, osdp.CodeEXTPDID, osdp.CodeEXTPDID, osdp.CodeACK, osdp.CodeBIOREADR, osdp.CodeACK}},
+		{"a scan that is there", takes,
+			[]osdp.Command{osdp.BIOREAD{}, nil, identity, osdp.POLL{}, osdp.POLL{}, osdp.POLL{}},
+			[]byte{osdp.CodeACK, osdp.CodeEXTPDID, osdp.CodeEXTPDID, osdp.CodeBIOREADR, osdp.CodeACK}},
+		{"half an object starts over", 0,
+			[]osdp.Command{osdp.PIVDATA{}, identity, osdp.POLL{}, osdp.POLL{}, osdp.POLL{}, osdp.POLL{}},
+			[]byte{osdp.CodePIVDATAR, osdp.CodeEXTPDID, osdp.CodeEXTPDID, osdp.CodePIVDATAR, osdp.CodePIVDATAR, osdp.CodeACK}},
+		{"a whole object is not told again", 0,
+			[]osdp.Command{osdp.PIVDATA{}, osdp.POLL{}, identity, osdp.POLL{}, osdp.POLL{}},
+			[]byte{osdp.CodePIVDATAR, osdp.CodePIVDATAR, osdp.CodeEXTPDID, osdp.CodeEXTPDID, osdp.CodeACK}},
+		{"half the identity, and a scan", takes,
+			[]osdp.Command{identity, osdp.BIOREAD{}, osdp.POLL{}, osdp.POLL{}, nil, osdp.POLL{}, osdp.POLL{}},
+			[]byte{osdp.CodeEXTPDID, osdp.CodeACK, osdp.CodeEXTPDID, osdp.CodeACK, osdp.CodeBIOREADR, osdp.CodeACK}},
+		{"half the identity, given up", 0,
+			[]osdp.Command{identity, osdp.PIVDATA{}, osdp.POLL{}, osdp.POLL{}},
+			[]byte{osdp.CodeEXTPDID, osdp.CodePIVDATAR, osdp.CodePIVDATAR, osdp.CodeACK}},
+		{"half the identity, asked again", 0,
+			[]osdp.Command{identity, identity, osdp.POLL{}, osdp.POLL{}},
+			[]byte{osdp.CodeEXTPDID, osdp.CodeEXTPDID, osdp.CodeEXTPDID, osdp.CodeACK}},
+		{"half an object, asked again", 0,
+			[]osdp.Command{osdp.PIVDATA{}, osdp.PIVDATA{}, osdp.POLL{}, osdp.POLL{}},
+			[]byte{osdp.CodePIVDATAR, osdp.CodePIVDATAR, osdp.CodePIVDATAR, osdp.CodeACK}},
+		{"ABORT", 0,
+			[]osdp.Command{osdp.PIVDATA{}, identity, osdp.ABORT{}, osdp.POLL{}},
+			[]byte{osdp.CodePIVDATAR, osdp.CodeEXTPDID, osdp.CodeACK, osdp.CodeACK}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c.Takes = tt.takes
+			conversation(t, c, func(t *testing.T, pd *osdptest.PD, do func(osdp.Command) osdp.Reply) {
+				pd.Insert(0, &osdptest.SmartCard{Object: func([3]byte, uint8) []byte { return long }})
+				var got []byte
+				for _, c := range tt.steps {
+					if c == nil {
+						time.Sleep(takes)
+						continue
+					}
+					got = append(got, do(c).Code())
+				}
+				if !bytes.Equal(got, tt.want) {
+					t.Errorf("codes % x, want % x", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
 // TestBusy: a PD that scans is busy, and the command that waits is repeated as
 // it is until it is carried out; the channel stands still for that.
 func TestBusy(t *testing.T) {
