@@ -349,6 +349,54 @@ func TestMultiPart(t *testing.T) {
 	})
 }
 
+// TestFragmentAgain: a fragment that was there already is answered as the first
+// time, and the last with what the card says to the whole (OSDP v2.2 §5.10).
+func TestFragmentAgain(t *testing.T) {
+	const takes = 2 * time.Second
+	for _, tt := range []struct {
+		name   string
+		part   func(p osdp.Part, data ...byte) osdp.Command
+		answer osdp.Reply
+	}{
+		{"GENAUTH", func(p osdp.Part, data ...byte) osdp.Command { return osdp.GENAUTH{Part: p, Data: data} },
+			osdp.GENAUTHR{Part: osdp.Part{Total: 3, Length: 3}, Data: []byte{3, 2, 1}}},
+		{"CRAUTH", func(p osdp.Part, data ...byte) osdp.Command { return osdp.CRAUTH{Part: p, Data: data} },
+			osdp.CRAUTHR{Part: osdp.Part{Total: 3, Length: 3}, Data: []byte{3, 2, 1}}},
+	} {
+		first := tt.part(osdp.Part{Total: 3, Length: 2}, 1, 2)
+		middle := tt.part(osdp.Part{Total: 3, Offset: 1, Length: 1}, 2)
+		last := tt.part(osdp.Part{Total: 3, Offset: 2, Length: 1}, 3)
+		end := tt.part(osdp.Part{Total: 3, Offset: 3})
+		card := &osdptest.SmartCard{Answer: func(_ byte, _, _ uint8, challenge []byte) []byte {
+			slices.Reverse(challenge)
+			return challenge
+		}}
+		t.Run(tt.name, func(t *testing.T) {
+			conversation(t, osdptest.Config{SmartCards: true}, func(t *testing.T, pd *osdptest.PD, do func(osdp.Command) osdp.Reply) {
+				pd.Insert(0, card)
+				expect(t, "first", do(first), osdp.ACK{})
+				expect(t, "middle, which is there", do(middle), osdp.ACK{})
+				expect(t, "last", do(last), tt.answer)
+				expect(t, "last again", do(last), tt.answer)
+				expect(t, "middle again", do(middle), osdp.ACK{})
+				expect(t, "end of what is whole", do(end), osdp.ACK{})
+				expect(t, "nothing is left of it", do(osdp.POLL{}), osdp.ACK{})
+				pd.Insert(0, nil)
+				expect(t, "last again without the card", do(last), nak(osdp.NAKRecord))
+			})
+			conversation(t, osdptest.Config{SmartCards: true, Takes: takes}, func(t *testing.T, pd *osdptest.PD, do func(osdp.Command) osdp.Reply) {
+				pd.Insert(0, card)
+				expect(t, "first", do(first), osdp.ACK{})
+				for _, what := range []string{"last", "last again"} {
+					expect(t, what, do(last), osdp.ACK{})
+					time.Sleep(takes)
+					expect(t, "POLL after "+what, do(osdp.POLL{}), tt.answer)
+				}
+			})
+		})
+	}
+}
+
 // TestLostPanel: what was read for a panel that went away is not for the one
 // that comes next, even in the clear, and nor is the mode. A panel that was only
 // slow gets it.

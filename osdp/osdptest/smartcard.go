@@ -131,18 +131,20 @@ func (p *PD) object(c osdp.PIVDATA) osdp.Reply {
 	return osdp.PIVDATAR{Data: data[c.Offset:]}
 }
 
-// challenge takes a part of GENAUTH or CRAUTH, and answers the whole.
+// challenge takes a part of GENAUTH or CRAUTH, and answers the whole; again if
+// its last part comes again, for then the answer was lost.
 func (p *PD) challenge(code byte, part osdp.Part, algorithm, keyRef uint8, data []byte) osdp.Reply {
 	w := &p.work
 	if part.Offset == 0 {
 		w.kind, w.algorithm, w.keyRef = code, algorithm, keyRef
 	}
 	state, err := w.challenge.Add(part, data)
+	last := len(data) > 0 && int(part.Offset)+len(data) == int(part.Total)
 	switch {
 	case err != nil || w.kind != code:
 		w.challenge.Reset()
 		return osdp.NAK{Reason: osdp.NAKRecord}
-	case state != osdp.PartDone:
+	case state != osdp.PartDone && !last:
 		return osdp.ACK{}
 	}
 	card := p.cardAt(0)
