@@ -510,7 +510,8 @@ func TestOddReplies(t *testing.T) {
 		{osdp.BIOMATCHR{Score: 9}, osdp.Other},
 		{osdp.XRD{Mode: osdp.ModeTransparent, Reply: 1, Data: []byte{0, 2}}, osdp.Other},
 		{osdp.NAK{Reason: osdp.NAKSecurity}, osdp.Nak},
-		{osdp.FMT{Direction: 1, Chars: []byte("1234")}, osdp.CardText},
+		{osdp.FMT{Direction: osdp.DirectionForward, Chars: []byte("1234")}, osdp.CardText},
+		{osdp.FMT{Direction: osdp.DirectionBackward, Chars: []byte("4321")}, osdp.CardText},
 		{osdp.RAW{Bits: 9, Data: []byte{0xff, 0xff}}, osdp.Card},
 		{osdp.COM{Addr: 99}, 0}, // nobody asked: the address stays
 		{osdp.PDID{}, 0},
@@ -518,6 +519,9 @@ func TestOddReplies(t *testing.T) {
 		evs, done := h.answer(h.next(), tt.reply)
 		if !done || tt.want == 0 && len(evs) != 0 || tt.want != 0 && (len(evs) != 1 || evs[0].Kind != tt.want) {
 			t.Errorf("%v: events %v, want %v", tt.reply, evs, tt.want)
+		}
+		if f, ok := tt.reply.(osdp.FMT); ok && evs[0].Backward != (f.Direction == osdp.DirectionBackward) {
+			t.Errorf("%d: backward %v", f.Direction, evs[0].Backward)
 		}
 		if tt.want == osdp.Card && !bytes.Equal(evs[0].Data, []byte{0xff, 0x80}) {
 			t.Errorf("card of 9 bits % x, want ff 80", evs[0].Data)

@@ -81,6 +81,7 @@ type Event struct {
 	CardFormat CardFormat
 	Bits       int    // Card: number of bits in Data
 	Data       []byte // Card: (Bits+7)/8 bytes, left aligned, spare low bits 0; CardText: characters; never log it
+	Backward   bool   // CardText: the card was drawn backward, so its characters come from the end
 	Digits     string // Keypad: 0 to 9, * and #; never log it
 
 	Inputs    []InputState  // Inputs

@@ -24,10 +24,16 @@ type RAW struct {
 	Data       []byte // at least (Bits+7)/8 bytes, left aligned, first bit read first
 }
 
+// How a card of FMT was drawn through its reader.
+const (
+	DirectionForward  = 1
+	DirectionBackward = 2
+)
+
 // FMT is a card as characters; old readers still send it. It prints without them.
 type FMT struct {
 	Reader    uint8
-	Direction uint8 // 1 forward, 2 backward
+	Direction uint8 // DirectionForward, DirectionBackward
 	Chars     []byte
 }
 

@@ -20,7 +20,7 @@ func (b *Bus) report(now time.Time, p *pd, reply Reply) {
 		}
 		b.emit(now, p, Event{Kind: Card, Reader: r.Reader, CardFormat: r.CardFormat, Bits: r.Bits, Data: data})
 	case FMT:
-		b.emit(now, p, Event{Kind: CardText, Reader: r.Reader, Data: r.Chars})
+		b.emit(now, p, Event{Kind: CardText, Reader: r.Reader, Data: r.Chars, Backward: r.Direction == DirectionBackward})
 	case KEYPAD:
 		b.emit(now, p, Event{Kind: Keypad, Reader: r.Reader, Digits: digits(r.Keys)})
 	case LSTATR:
