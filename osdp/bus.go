@@ -430,7 +430,7 @@ func (b *Bus) due(p *pd) time.Time {
 	}
 	file, ok := p.fileDue()
 	switch {
-	case ok && p.held() && len(p.queue) == 0:
+	case ok && p.held() && len(p.queue) == 0 && (!p.file.s.WantsPoll() || p.file.s.InClear()):
 		return file
 	case ok:
 		return earlier(p.due, file)

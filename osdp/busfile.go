@@ -119,8 +119,11 @@ func (b *Bus) fileTurn(now time.Time, p *pd) (f FILETRANSFER, ok bool) {
 		j.s.giveUp(ErrNotSecure)
 		b.fileEnds(now, p)
 		return f, false
+	case j.s.InClear(): // a reply to a poll would not be taken
+	case j.s.WantsPoll():
+		return f, false
 	case p.held():
-	case j.s.WantsPoll(), j.last && !p.due.After(now): // or a poll is due, too
+	case j.last && !p.due.After(now): // a poll is due, too
 		return f, false
 	}
 	f, wait, ok := j.s.Next(now)

@@ -163,14 +163,36 @@ func TestFileAlone(t *testing.T) {
 	}
 }
 
-// TestPollFirst fetches the reply that the PD holds, once, and goes on.
+// TestPollFirst fetches the reply that the PD holds, once, and goes on, though
+// the PD allows nothing else between fragments.
 func TestPollFirst(t *testing.T) {
-	b := newFileBench(t, osdp.PDConfig{Keys: osdp.Keys{Current: &keyA}}, osdp.ReceiverOptions{Action: osdp.FTInterleave | osdp.FTPollFirst})
-	b.send(osdp.File{Type: 1, Content: content(3000)})
+	for _, action := range []uint8{osdp.FTPollFirst, osdp.FTInterleave | osdp.FTPollFirst} {
+		b := newFileBench(t, osdp.PDConfig{Keys: osdp.Keys{Current: &keyA}}, osdp.ReceiverOptions{Action: action})
+		b.send(osdp.File{Type: 1, Content: content(3000)})
+		b.run(time.Minute)
+		fragments := bytes.Count(b.commands, []byte{osdp.CodeFILETRANSFER})
+		if polls := bytes.Count(b.commands, []byte{osdp.CodePOLL}); b.result != nil || len(b.got) != 1 || polls < fragments-1 || polls > fragments+1 {
+			t.Errorf("action %d: %v: %d fragments, %d polls", action, b.result, fragments, polls)
+		}
+	}
+}
+
+// TestPollFirstInAPause: the delay is for the next fragment, the poll does not
+// wait for it; there is one, though it fetched a card.
+func TestPollFirstInAPause(t *testing.T) {
+	b := newFileBench(t, osdp.PDConfig{Keys: osdp.Keys{Current: &keyA}}, osdp.ReceiverOptions{Action: osdp.FTPollFirst, Delay: 3 * time.Second})
+	b.send(osdp.File{Type: 1, Content: content(400)})
+	b.commands = nil
+	b.l.poll = []osdp.Reply{osdp.RAW{Bits: 26, Data: []byte{1, 2, 3, 0x40}}}
+	start := b.now
 	b.run(time.Minute)
-	fragments := bytes.Count(b.commands, []byte{osdp.CodeFILETRANSFER})
-	if polls := bytes.Count(b.commands, []byte{osdp.CodePOLL}); b.result != nil || len(b.got) != 1 || polls < fragments-1 || polls > fragments+1 {
-		t.Errorf("%v: %d fragments, %d polls", b.result, fragments, polls)
+	if want := []byte{osdp.CodeFILETRANSFER, osdp.CodePOLL, osdp.CodeFILETRANSFER}; b.result != nil || !bytes.HasPrefix(bytes.TrimLeft(b.commands, "\x60"), want) {
+		t.Errorf("%v: % x, want % x", b.result, b.commands, want)
+	}
+	for _, at := range b.polls {
+		if at.Sub(start) > 200*time.Millisecond {
+			t.Errorf("polled after %v", at.Sub(start))
+		}
 	}
 }
 
