@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"latchkey/controller"
+	"latchkey/internal/program"
 	"latchkey/osdp"
 	"latchkey/osdp/capture"
 )
@@ -254,6 +255,53 @@ func TestControlTrace(t *testing.T) {
 			}
 			body.Close()
 		}
+	}
+}
+
+// TestTraceFiles: a recording is a new file of whoever asked for it. One that is
+// there, or a link, stays as it is, and so does what the link points to.
+func TestTraceFiles(t *testing.T) {
+	c, _ := serveFake(t, &fakeKeeper{})
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	site := fmt.Sprintf("site: hq\nstate_dir: %q\ncloud: {broker: \"mqtt://127.0.0.1:1\", cloud_keys: [%q]}\n", filepath.Dir(c.path),
+		"latchkey-ed25519:cloud-1:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=")
+	for name, text := range map[string]string{"site.yaml": site, "there.osdpcap": "mine", "target": "mine"} {
+		if err := os.WriteFile(file(name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for link, to := range map[string]string{"link.osdpcap": "target", "dangling.osdpcap": "nowhere"} {
+		if err := os.Symlink(to, file(link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, command := range [][]string{
+		{"osdp", "trace", "--config", file("site.yaml")},
+		{"osdp", "decode", recordedTrace(t, "x.osdpcap")},
+	} {
+		fresh := file(command[1] + ".osdpcap")
+		for path, want := range map[string]string{
+			fresh: "", file("there.osdpcap"): "is there already", file("link.osdpcap"): "is there already",
+			file("dangling.osdpcap"): "is there already", file("no/folder.osdpcap"): "no such file", file("x.txt"): "ends in .osdpcap or .pcapng",
+		} {
+			var errs bytes.Buffer
+			code := Main(t.Context(), append(command, "--out", path), io.Discard, &errs)
+			if want == "" && code != program.OK || want != "" && (code != program.Failed || !strings.Contains(errs.String(), want) || !strings.Contains(errs.String(), path)) {
+				t.Errorf("%s --out %s: exit %d, %s, want %q", command[1], path, code, &errs, want)
+			}
+		}
+		if info := must(os.Lstat(fresh)); info.Mode() != 0o600 || info.Size() == 0 {
+			t.Errorf("%s: %v, %d bytes", command[1], info.Mode(), info.Size())
+		}
+	}
+	for _, name := range []string{"there.osdpcap", "target"} {
+		if text := must(os.ReadFile(file(name))); string(text) != "mine" {
+			t.Errorf("%s was written over with %q", name, text)
+		}
+	}
+	if _, err := os.Lstat(file("nowhere")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a link was followed: %v", err)
 	}
 }
 

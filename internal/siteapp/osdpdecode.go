@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -64,11 +63,11 @@ func describe(w io.Writer, r *capture.Reader, o capture.Options) error {
 
 // rewrite passes over bad records, and tells of them.
 func (c *decodeCmd) rewrite(e *program.Env, r *capture.Reader, o capture.Options) error {
-	format, err := capture.ParseFormat(strings.TrimPrefix(filepath.Ext(c.Out), "."))
+	format, err := traceFormat(c.Out)
 	if err != nil {
-		return fmt.Errorf("--out %s: want a name that ends in .osdpcap or .pcapng", c.Out)
+		return err
 	}
-	f, err := os.OpenFile(c.Out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // perhaps the trace that is read
+	f, err := createTrace(c.Out)
 	if err != nil {
 		return err
 	}

@@ -128,7 +128,7 @@ func TestDecodeRewrites(t *testing.T) {
 		if records != 108 || cards == 0 {
 			t.Errorf("%d records, %d cards", records, cards)
 		}
-		if code, _, errs := decoded(t, args...); code != program.Failed || !strings.Contains(errs, "exists") {
+		if code, _, errs := decoded(t, args...); code != program.Failed || !strings.Contains(errs, "is there already") {
 			t.Errorf("written over: exit %d, %s", code, errs)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -38,8 +39,8 @@ func (c *traceCmd) Run(e *program.Env) error {
 	}
 	if c.Out != "" {
 		var err error
-		if format, err = capture.ParseFormat(strings.TrimPrefix(filepath.Ext(c.Out), ".")); err != nil {
-			return fmt.Errorf("osdp trace: --out %s: want a name that ends in .osdpcap or .pcapng", c.Out)
+		if format, err = traceFormat(c.Out); err != nil {
+			return fmt.Errorf("osdp trace: %w", err)
 		}
 	}
 	if c.For < time.Second || c.For > maxTrace {
@@ -68,13 +69,32 @@ func (c *traceCmd) Run(e *program.Env) error {
 		}
 		return describe(e.Stdout, r, capture.Options{ShowSecrets: c.ShowSecrets})
 	}
-	// Nobody but who asked may read it: even without secrets it tells who works
-	// here, and when.
-	f, err := os.OpenFile(c.Out, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := createTrace(c.Out)
 	if err != nil {
-		return err
+		return fmt.Errorf("osdp trace: %w", err)
 	}
 	return errors.Join(record(e.Context, f, body), f.Close())
+}
+
+// traceFormat is the format of a trace to be written to path.
+func traceFormat(path string) (capture.Format, error) {
+	format, err := capture.ParseFormat(strings.TrimPrefix(filepath.Ext(path), "."))
+	if err != nil {
+		return 0, fmt.Errorf("--out %s: want a name that ends in .osdpcap or .pcapng", path)
+	}
+	return format, nil
+}
+
+// createTrace makes the file of a trace. Nobody but who asked may read it: even
+// without secrets it tells who works here, and when. So it must be new: a file
+// that is there keeps its mode, and a link leads to another's. It may also be
+// the trace that is read.
+func createTrace(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("--out %s: is there already, and is not written over: want a new name, or remove it", path)
+	}
+	return f, err
 }
 
 // record copies a trace until ctx ends.
