@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"strconv"
 	"strings"
@@ -40,12 +41,28 @@ func (c *decodeCmd) Run(e *program.Env) error {
 	if err != nil {
 		return fmt.Errorf("osdp decode: %s: %w", c.File, err)
 	}
+	good, bad := 0, 0
+	records := func(yield func(capture.Record, error) bool) {
+		for rec, err := range r.All() {
+			if err == nil {
+				good++
+			} else {
+				bad++
+			}
+			if !yield(rec, err) {
+				return
+			}
+		}
+	}
 	o := capture.Options{ShowSecrets: c.ShowSecrets, Annotate: true, Keys: keys}
 	if c.Out != "" {
-		err = c.rewrite(e, r, o)
+		err = c.rewrite(e, records, o)
 	} else {
 		buf := bufio.NewWriter(e.Stdout)
-		err = errors.Join(describe(buf, r, o), buf.Flush())
+		err = errors.Join(describe(buf, records, o), buf.Flush())
+	}
+	if err == nil && good == 0 {
+		err = c.nothing(bad)
 	}
 	if err != nil {
 		return fmt.Errorf("osdp decode: %s: %w", c.File, err)
@@ -53,16 +70,26 @@ func (c *decodeCmd) Run(e *program.Env) error {
 	return nil
 }
 
+// nothing is the end of a trace without a record that can be read. What was
+// written of it goes.
+func (c *decodeCmd) nothing(bad int) error {
+	err := fmt.Errorf("holds no record that can be read; bad ones: %d", bad)
+	if c.Out != "" {
+		err = errors.Join(err, os.Remove(c.Out))
+	}
+	return err
+}
+
 // describe prints a line for each frame as it comes. It also sums up what was
 // read of a trace that is cut off.
-func describe(w io.Writer, r *capture.Reader, o capture.Options) error {
-	stats, err := capture.Describe(w, r.All(), o)
+func describe(w io.Writer, records iter.Seq2[capture.Record, error], o capture.Options) error {
+	stats, err := capture.Describe(w, records, o)
 	fmt.Fprintln(w) // Print tells
 	return errors.Join(err, stats.Print(w))
 }
 
 // rewrite passes over bad records, and tells of them.
-func (c *decodeCmd) rewrite(e *program.Env, r *capture.Reader, o capture.Options) error {
+func (c *decodeCmd) rewrite(e *program.Env, records iter.Seq2[capture.Record, error], o capture.Options) error {
 	format, err := traceFormat(c.Out)
 	if err != nil {
 		return err
@@ -73,7 +100,7 @@ func (c *decodeCmd) rewrite(e *program.Env, r *capture.Reader, o capture.Options
 	}
 	buf := bufio.NewWriter(f)
 	out := capture.NewWriter(buf, format, o)
-	for rec, err := range r.All() {
+	for rec, err := range records {
 		if err == nil {
 			err = out.Write(rec)
 		}

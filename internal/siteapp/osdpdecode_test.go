@@ -161,6 +161,41 @@ func TestDecodeForOthers(t *testing.T) {
 	}
 }
 
+// TestDecodeNothing: a file in which no record can be read is an error, and
+// leaves no trace. With one good record the bad ones are told of, and no more.
+func TestDecodeNothing(t *testing.T) {
+	const bad = `{"timeSec":"1","io":"output","data":"53-0"}` + "\n"
+	const poll = `{"timeSec":"1","io":"output","data":"53-00-08-00-05-60-DA-99"}` + "\n"
+	var pcapng bytes.Buffer
+	if err := capture.NewWriter(&pcapng, capture.PCAPNG, capture.Options{}).Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ name, text, want string }{
+		{"no pcapng record", pcapng.String(), "no record that can be read; bad ones: 0"},
+		{"no bytes", "", "no record that can be read; bad ones: 0"},
+		{"bad records", bad + bad, "no record that can be read; bad ones: 2"},
+		{"a good one", bad + poll + bad, ""},
+	} {
+		dir := t.TempDir()
+		in, out := filepath.Join(dir, "in"), filepath.Join(dir, "out.osdpcap")
+		if err := os.WriteFile(in, []byte(tt.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{{in}, {in, "--out", out}} {
+			code, said, errs := decoded(t, args...)
+			if want := map[bool]int{true: program.OK, false: program.Failed}[tt.want == ""]; code != want || !strings.Contains(errs, tt.want) {
+				t.Errorf("%s, %q: exit %d, %s, want %d and %q", tt.name, args, code, errs, want, tt.want)
+			}
+			if n := strings.Count(said+errs, "data of 4 characters"); n != strings.Count(tt.text, bad) {
+				t.Errorf("%s, %q: %d bad records told of in\n%s%s", tt.name, args, n, said, errs)
+			}
+		}
+		if _, err := os.Stat(out); (err == nil) != (tt.want == "") {
+			t.Errorf("%s: the trace that was written: %v", tt.name, err)
+		}
+	}
+}
+
 // TestDecodeRefuses: each error says what is wrong, and none shows a key.
 func TestDecodeRefuses(t *testing.T) {
 	trace := recordedTrace(t, "x.osdpcap")

@@ -67,7 +67,7 @@ func (c *traceCmd) Run(e *program.Env) error {
 		if err != nil {
 			return fmt.Errorf("osdp trace: %w", err)
 		}
-		return describe(e.Stdout, r, capture.Options{ShowSecrets: c.ShowSecrets})
+		return describe(e.Stdout, r.All(), capture.Options{ShowSecrets: c.ShowSecrets})
 	}
 	f, err := createTrace(c.Out)
 	if err != nil {
