@@ -406,6 +406,9 @@ func (b *Bus) Next(now time.Time) (x Exchange, wait time.Duration) {
 	} else {
 		b.build(now, p)
 	}
+	if p.outCode == CodeKEYSET {
+		p.keySent()
+	}
 	b.cur, b.sentAt, b.audible, b.command = p, now, false, p.req != nil
 	p.busy = false
 	b.wire = append(append(b.wire[:0], Mark), p.out...)
@@ -502,7 +505,6 @@ func (b *Bus) build(now time.Time, p *pd) {
 		k := p.install.key
 		f.Code = CodeKEYSET
 		f.Data, _ = keyset(k).AppendData(nil)
-		p.install.sent = true
 	case p.step == stepReceive:
 		f.Code, f.Data = CodeACURXSIZE, b.maxReply()
 	case p.step == stepDrain:

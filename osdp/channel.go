@@ -88,6 +88,7 @@ type secured struct {
 type rekeying struct {
 	key     Key
 	request uint64
+	sent    bool // so the PD may have it, whatever came of the exchange
 	taken   bool // the PD acknowledged it
 	done    func(error)
 }
@@ -402,12 +403,22 @@ func (b *Bus) SetKey(now time.Time, addr uint8, key Key, done func(error)) error
 // then. One that is sent goes on.
 func (b *Bus) EndSetKey(now time.Time, addr uint8) (ended bool) {
 	p := b.find(addr)
-	if p == nil || p.rekey == nil || p.rekey.taken || p.req != nil && p.req.id == p.rekey.request {
+	if p == nil || p.rekey == nil || p.rekey.sent {
 		return false
 	}
 	b.Cancel(now, p.rekey.request)
 	p.rekey, p.cfg.Keys.Pending = nil, nil
 	return true
+}
+
+// keySent notes that a KEYSET goes out: from now on p may have its key.
+func (p *pd) keySent() {
+	switch {
+	case p.rekey != nil:
+		p.rekey.sent = true
+	case p.install != nil:
+		p.install.sent = true
+	}
 }
 
 func keyset(k Key) Command { return KEYSET{Kind: 1, Key: k[:]} }

@@ -323,6 +323,61 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+// TestKeyOnItsWay: once a key was sent it can not be taken back, whatever came
+// in between, and its end is told.
+func TestKeyOnItsWay(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		reply func(*keyed, osdp.Frame) osdp.Frame // to the repeat of KEYSET, whose first answer is lost
+	}{
+		{"no session", func(k *keyed, f osdp.Frame) osdp.Frame { return k.reply(f, osdp.NAK{Reason: osdp.NAKSecurity}) }},
+		{"lost its place", func(k *keyed, f osdp.Frame) osdp.Frame { return k.reply(f, osdp.NAK{Reason: osdp.NAKSequence}) }},
+		{"wrong MACs", func(k *keyed, f osdp.Frame) osdp.Frame {
+			return k.l.onWire(osdp.Frame{Addr: 5, Reply: true, Seq: f.Seq, SCBType: osdp.SCS16, Code: osdp.CodeACK})
+		}},
+	} {
+		for _, taken := range []bool{true, false} {
+			for quit := 0; quit < 12; quit++ { // exchanges after the first KEYSET
+				l := newLock(t, keyA)
+				k := newKeyed(t, l, osdp.PDConfig{Addr: 5, Keys: osdp.Keys{Current: &keyA}})
+				k.want(osdp.Online, time.Second)
+				called, result := 0, error(nil)
+				if err := k.bus.SetKey(k.now, 5, keyB, func(err error) { called, result = called+1, err }); err != nil {
+					t.Fatal(err)
+				}
+				f := k.nextAny()
+				for f.Code != osdp.CodeKEYSET {
+					k.bus.Answer(k.now, l.answer(f))
+					f = k.nextAny()
+				}
+				if taken {
+					l.key = keyB
+				}
+				l.session = nil // it starts anew
+				for n := range 60 {
+					if n == quit && called == 0 && k.bus.EndSetKey(k.now, 5) {
+						t.Errorf("%s, taken %v: taken back %d exchanges after it was sent", tt.name, taken, n)
+					}
+					r := l.answer(f)
+					if f.Code == osdp.CodeKEYSET && l.session == nil {
+						r = tt.reply(k, f)
+					}
+					k.now = k.now.Add(3 * time.Millisecond)
+					if n == 0 {
+						k.silence()
+					} else if _, done := k.bus.Answer(k.now, r); !done {
+						k.silence()
+					}
+					f = k.nextAny()
+				}
+				if called != 1 || result != nil || l.key != keyB || !k.bus.HasKey(5, keyB) || !k.stats().Online {
+					t.Fatalf("%s, taken %v, %d exchanges: told %d times, %v; online %v", tt.name, taken, quit, called, result, k.stats().Online)
+				}
+			}
+		}
+	}
+}
+
 // TestRefusedKey leaves the old one in force.
 func TestRefusedKey(t *testing.T) {
 	l := newLock(t, keyA)

@@ -7,8 +7,8 @@ import (
 )
 
 // SetKey is Bus.SetKey, and waits for its end. When ctx ends before the key is
-// sent, it is not, with an ErrNotSent; once it is, the end is waited for, some
-// 10 s at the most.
+// sent, it is not, with an ErrNotSent; once it is, the PD may have it, and the
+// end is waited for: a proof of one key or the other, or that the PD is offline.
 func (l *Line) SetKey(ctx context.Context, addr uint8, key Key) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: PD %d: %w", ErrNotSent, addr, err)
