@@ -65,12 +65,12 @@ const (
 	CapLED        = 4
 	CapBuzzer     = 5
 	CapText       = 6
-	CapTime       = 7
+	CapTime       = 7 // compliance 1: TDSET; withdrawn, as TDSET is
 	CapCheck      = 8 // compliance 1: CRC-16
 	CapSecurity   = 9
 	CapReceive    = 10 // bytes the PD takes: compliance low byte, number high byte
 	CapMessage    = 11
-	CapSmartCard  = 12
+	CapSmartCard  = 12 // compliance bit 0: XWR; bit 1: PIVDATA, GENAUTH, CRAUTH
 	CapReaders    = 13
 	CapBiometrics = 14
 	CapSecurePIN  = 15

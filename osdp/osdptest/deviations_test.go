@@ -33,6 +33,7 @@ const (
 	devGapTime     = "the rest of a command does not come after 150 ms; libosdp waits for 200, and the number after the lost one is a jump"
 	devResync      = "ours finds the command behind the stump"
 	devNotKeyed    = "OSDP-Embedded had taken the key in the clear, and wants a session since"
+	devKeepActive  = "a reader of no smart cards keeps none active"
 	devReserved    = "reserved control bits count as 0"
 )
 
@@ -44,6 +45,7 @@ func deviations() map[string]deviation {
 		"pd-libosdp/basic/sequence#4":                        {"NAK 04, sequence 2", devSameSeq},
 		"pd-libosdp/basic/sequence#5":                        {"NAK 04, sequence 1", devJump},
 		"pd-libosdp/basic/sequence#6":                        {"ACK, sequence 3", devJump},
+		"pd-libosdp/naks/unknown-and-malformed-commands#10":  {"NAK 03, sequence 1", devKeepActive},
 		"pd-libosdp/naks/unknown-and-malformed-commands#14":  {"NAK 05, sequence 2", devNoBlock},
 		"pd-libosdp/naks/unknown-and-malformed-commands#21":  {"NAK 02, sequence 3", devNoRecord},
 		"pd-libosdp/naks/unknown-and-malformed-commands#22":  {"NAK 09, sequence 1", devRecord},
@@ -77,6 +79,7 @@ func deviations() map[string]deviation {
 		"pd-libosdp/crash/file-length-field-mismatch#1":      {"NAK 02, sequence 1", devLength},
 		"pd-embedded/basic/sequence#4":                       {"NAK 04, sequence 2", devSameSeq},
 		"pd-embedded/basic/sequence#5":                       {"NAK 04, sequence 1", devJump},
+		"pd-embedded/naks/unknown-and-malformed-commands#10": {"NAK 03, sequence 1", devKeepActive},
 		"pd-embedded/naks/unknown-and-malformed-commands#13": {"NAK 05, sequence 1", devNoBlock},
 		"pd-embedded/naks/unknown-and-malformed-commands#14": {"NAK 05, sequence 2", devNoBlock},
 		"pd-embedded/naks/unknown-and-malformed-commands#16": {"NAK 02, sequence 1", devLength},

@@ -54,7 +54,10 @@ func (p *PD) answer(now time.Time, c osdp.Command) osdp.Reply {
 		}
 	case osdp.ABORT:
 		p.work.abort()
-	case osdp.KEEPACTIVE:
+	case osdp.KEEPACTIVE: // a smart card is active while it is held here: any time is granted
+		if !p.cfg.SmartCards {
+			return osdp.NAK{Reason: osdp.NAKUnknown}
+		}
 	case osdp.RawCommand:
 		if p.knows(c.Op) {
 			return osdp.NAK{Reason: osdp.NAKLength}
@@ -82,7 +85,7 @@ func (p *PD) identity(now time.Time, c osdp.ID) osdp.Reply {
 func (p *PD) knows(code byte) bool {
 	switch code {
 	case osdp.CodePOLL, osdp.CodeID, osdp.CodeCAP, osdp.CodeLSTAT, osdp.CodeISTAT, osdp.CodeOSTAT, osdp.CodeRSTAT, osdp.CodeOUT,
-		osdp.CodeLED, osdp.CodeBUZ, osdp.CodeTEXT, osdp.CodeCOMSET, osdp.CodeKEEPACTIVE, osdp.CodeACURXSIZE, osdp.CodeABORT:
+		osdp.CodeLED, osdp.CodeBUZ, osdp.CodeTEXT, osdp.CodeCOMSET, osdp.CodeACURXSIZE, osdp.CodeABORT:
 		return true
 	case osdp.CodeBIOREAD:
 		return p.cfg.OnBioRead != nil
@@ -94,7 +97,7 @@ func (p *PD) knows(code byte) bool {
 		return p.cfg.Files != nil
 	case osdp.CodeTDSET:
 		return p.cfg.OnClock != nil
-	case osdp.CodeXWR, osdp.CodePIVDATA, osdp.CodeGENAUTH, osdp.CodeCRAUTH:
+	case osdp.CodeXWR, osdp.CodePIVDATA, osdp.CodeGENAUTH, osdp.CodeCRAUTH, osdp.CodeKEEPACTIVE:
 		return p.cfg.SmartCards
 	}
 	return false
@@ -136,9 +139,14 @@ func (p *PD) caps() osdp.PDCAP {
 	if p.engine.key != nil || p.engine.install {
 		caps = append(caps, osdp.Capability{Function: osdp.CapSecurity, Compliance: 1, Number: bit(p.engine.install)})
 	}
+	if p.cfg.OnClock != nil {
+		caps = append(caps, osdp.Capability{Function: osdp.CapTime, Compliance: 1})
+	}
 	if p.cfg.SmartCards {
+		const transparent, extendedPacket = 1, 2 // XWR; PIVDATA, GENAUTH, CRAUTH
 		caps = append(caps, osdp.Capability{Function: osdp.CapMessage, Compliance: messageMost & 0xff, Number: messageMost >> 8},
-			osdp.Capability{Function: osdp.CapSmartCard, Compliance: 1})
+			osdp.Capability{Function: osdp.CapSmartCard, Compliance: transparent | extendedPacket},
+			osdp.Capability{Function: osdp.CapSecurePIN, Compliance: 1})
 	}
 	if p.cfg.OnBioRead != nil || p.cfg.OnBioMatch != nil {
 		caps = append(caps, osdp.Capability{Function: osdp.CapBiometrics, Compliance: 1})

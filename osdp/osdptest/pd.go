@@ -44,7 +44,7 @@ type Config struct {
 	// keeps the one it has.
 	OnKey func(k osdp.Key) error
 
-	SmartCards bool          // reads the smart cards of Insert: XWR, PIVDATA, GENAUTH, CRAUTH
+	SmartCards bool          // reads the smart cards of Insert: XWR, PIVDATA, GENAUTH, CRAUTH, KEEPACTIVE
 	ExtendedID osdp.EXTPDID  // what ID tells who asks for more; nil: nothing more
 	Takes      time.Duration // how long a scan or a smart card takes: the PD says ACK, and the answer comes on a POLL after that; 0: it is the answer itself
 

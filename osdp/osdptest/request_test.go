@@ -46,10 +46,68 @@ func TestUnknownToAPlainReader(t *testing.T) {
 	conversation(t, osdptest.Config{}, func(t *testing.T, _ *osdptest.PD, do func(osdp.Command) osdp.Reply) {
 		for _, c := range []osdp.Command{
 			osdp.BIOREAD{}, osdp.BIOMATCH{}, osdp.MFG{Data: []byte{1}}, osdp.TDSET{Year: 2026}, osdp.GetMode{}, osdp.PIVDATA{},
-			osdp.GENAUTH{}, osdp.CRAUTH{}, osdp.FILETRANSFER{Type: 1}, osdp.RawCommand{Op: osdp.CodeBIOREAD}, osdp.RawCommand{Op: 0xff},
+			osdp.GENAUTH{}, osdp.CRAUTH{}, osdp.KEEPACTIVE{Time: time.Second}, osdp.FILETRANSFER{Type: 1},
+			osdp.RawCommand{Op: osdp.CodeBIOREAD}, osdp.RawCommand{Op: osdp.CodeKEEPACTIVE}, osdp.RawCommand{Op: 0xff},
 		} {
 			expect(t, osdp.CommandName(c.Code()), do(c), nak(osdp.NAKUnknown))
 		}
+	})
+}
+
+// TestCapabilities: a PD says all that it can do and no more (OSDP v2.2 annex B).
+func TestCapabilities(t *testing.T) {
+	key := siteKey
+	for _, tt := range []struct {
+		name string
+		c    osdptest.Config
+		want osdp.PDCAP // beside those of each reader
+	}{
+		{"plain", osdptest.Config{}, nil},
+		{"key", osdptest.Config{SCBK: &key}, osdp.PDCAP{{Function: osdp.CapSecurity, Compliance: 1}}},
+		{"as it came", osdptest.Config{InstallMode: true}, osdp.PDCAP{{Function: osdp.CapSecurity, Compliance: 1, Number: 1}}},
+		{"clock", osdptest.Config{OnClock: func(osdp.TDSET) osdp.Reply { return nil }}, osdp.PDCAP{{Function: osdp.CapTime, Compliance: 1}}},
+		{"smart cards", osdptest.Config{SmartCards: true}, osdp.PDCAP{
+			{Function: osdp.CapMessage, Compliance: 4096 & 0xff, Number: 4096 >> 8},
+			{Function: osdp.CapSmartCard, Compliance: 3}, // transparent mode, and PIV by extended packets
+			{Function: osdp.CapSecurePIN, Compliance: 1},
+		}},
+		{"finger", osdptest.Config{OnBioMatch: func(osdp.BIOMATCH) osdp.Reply { return nil }}, osdp.PDCAP{{Function: osdp.CapBiometrics, Compliance: 1}}},
+		{"told", osdptest.Config{SmartCards: true, Caps: osdp.PDCAP{{Function: osdp.CapCheck, Compliance: 1}}}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tt.c.Addr, tt.c.Readers, tt.c.LEDs, tt.c.Inputs, tt.c.Outputs = 3, 2, 3, 4, 5
+				want := osdp.PDCAP{
+					{Function: osdp.CapInputs, Compliance: 1, Number: 4},
+					{Function: osdp.CapOutputs, Compliance: 4, Number: 5},
+					{Function: osdp.CapCardFormat, Compliance: 1},
+					{Function: osdp.CapLED, Compliance: 4, Number: 3},
+					{Function: osdp.CapBuzzer, Compliance: 2, Number: 1},
+					{Function: osdp.CapText, Compliance: 1, Number: 1},
+					{Function: osdp.CapCheck, Compliance: 1},
+					{Function: osdp.CapReceive, Compliance: 1440 & 0xff, Number: 1440 >> 8},
+					{Function: osdp.CapReaders, Number: 2},
+					{Function: osdp.CapVersion, Compliance: 2},
+				}
+				if tt.c.Caps != nil {
+					want = tt.c.Caps
+				}
+				expect(t, "CAP", newACU(serve(t, osdptest.NewPD(tt.c))).inClear(osdp.CAP{}), append(want, tt.want...))
+			})
+		})
+	}
+}
+
+// TestKeepActive: a smart card stays active for as long as it is held to the
+// reader, so any time is granted, also while the card works.
+func TestKeepActive(t *testing.T) {
+	conversation(t, osdptest.Config{SmartCards: true, Takes: time.Minute}, func(t *testing.T, pd *osdptest.PD, do func(osdp.Command) osdp.Reply) {
+		pd.Insert(0, &osdptest.SmartCard{Object: func([3]byte, uint8) []byte { return []byte{1} }})
+		expect(t, "PIVDATA", do(osdp.PIVDATA{}), osdp.ACK{})
+		for _, d := range []time.Duration{0, time.Second, 65535 * time.Millisecond} {
+			expect(t, "KEEPACTIVE", do(osdp.KEEPACTIVE{Time: d}), osdp.ACK{})
+		}
+		expect(t, "KEEPACTIVE of a byte", do(osdp.RawCommand{Op: osdp.CodeKEEPACTIVE, Data: []byte{1}}), nak(osdp.NAKLength))
 	})
 }
 
