@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -65,6 +66,7 @@ func TestStatusFigures(t *testing.T) {
 		b.pd.Lie(osdptest.Corrupt, 2)
 		b.pd.Lie(osdptest.Repeat, 3)
 		b.pd.Lie(osdptest.Refuse, 1)
+		b.pd.Queue(osdp.ISTATR{0, 0, 0}) // of two
 		time.Sleep(5 * time.Second)
 		s := b.driver.Status()
 		r, bus := s.Readers[0], b.driver.Quality()[0]
@@ -73,6 +75,9 @@ func TestStatusFigures(t *testing.T) {
 		}
 		if r.CRCErrors != 2 || r.Quality.Answers != bus.Latency.Count() || r.Quality.Strays[controller.StrayUnasked] != 3 || r.Quality.NAKs["4"] == 0 {
 			t.Errorf("quality %+v of %+v", r.Quality, bus)
+		}
+		if want := map[string]uint64{controller.OddInputs: 1}; !maps.Equal(r.Quality.Odd, want) {
+			t.Errorf("odd answers %v, want %v", r.Quality.Odd, want)
 		}
 		h := s.Line.Replies
 		if h.Count != bus.Latency.Count() || h.Sum != bus.Latency.Sum.Seconds() || len(h.Buckets) != len(bus.Latency.Counts)-1 || h.Buckets[0.512] != h.Count {

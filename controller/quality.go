@@ -2,6 +2,7 @@ package controller
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
@@ -28,6 +29,7 @@ type Quality struct {
 	AlteredClaims     uint64 `json:"altered_claims"`     // somebody changed what it says about itself in the clear
 
 	Strays map[string]uint64 `json:"strays,omitempty"` // what came instead of its answers, by the names below
+	Odd    map[string]uint64 `json:"odd,omitempty"`    // answers that were taken, and that some implementations would refuse, by the names below
 }
 
 // String is how quickly the reader answers, for people.
@@ -63,6 +65,16 @@ const (
 	StrayUnasked    = "unasked"     // a reader spoke of itself, or twice
 )
 
+// What is odd about answers that are taken all the same.
+const (
+	OddCheck    = "check"    // closed by the checksum to a command with a CRC, or the other way round
+	OddInputs   = "inputs"   // another number of inputs than the reader says it has
+	OddOutputs  = "outputs"  // the state of the outputs where an acknowledgement was due
+	OddXRD      = "xrd"      // a smart card's answer numbered as its presence
+	OddPadding  = "padding"  // encrypted data that is padding alone
+	OddReserved = "reserved" // reserved control bits
+)
+
 // A LineStatus says how the exchange on a bus goes, all its readers together.
 type LineStatus struct {
 	Replies      Histogram         `json:"-"`
@@ -88,7 +100,7 @@ func qualityOf(s osdp.PDStats) *Quality {
 		NAKs:         naksOf(s), Busy: s.Busy,
 		Handshakes: s.Handshakes, RefusedHandshakes: s.Refused, MACErrors: s.MACErrors,
 		ClearReplies: s.ClearReplies, ClearData: s.ClearData, AlteredClaims: s.AlteredClaims,
-		Strays: straysOf(s),
+		Strays: straysOf(s), Odd: oddOf(s),
 	}
 }
 
@@ -107,12 +119,16 @@ func naksOf(s osdp.PDStats) map[string]uint64 {
 }
 
 func straysOf(s osdp.PDStats) map[string]uint64 {
-	counts := map[string]uint64{}
-	for kind, n := range map[string]uint64{StrayEcho: s.Echoes, StrayOtherPanel: s.OtherPanel, StrayForeign: s.Foreign, StrayLate: s.Late, StrayUnasked: s.Unasked} {
-		if n > 0 {
-			counts[kind] = n
-		}
-	}
+	return present(map[string]uint64{StrayEcho: s.Echoes, StrayOtherPanel: s.OtherPanel, StrayForeign: s.Foreign, StrayLate: s.Late, StrayUnasked: s.Unasked})
+}
+
+func oddOf(s osdp.PDStats) map[string]uint64 {
+	return present(map[string]uint64{OddCheck: s.OtherCheck, OddInputs: s.OtherInputs, OddOutputs: s.OutputStates, OddXRD: s.OtherXRD, OddPadding: s.EmptySealed, OddReserved: s.Reserved})
+}
+
+// present is counts without those that are 0.
+func present(counts map[string]uint64) map[string]uint64 {
+	maps.DeleteFunc(counts, func(_ string, n uint64) bool { return n == 0 })
 	return counts
 }
 
