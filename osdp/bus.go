@@ -167,7 +167,6 @@ type pd struct {
 	busy     bool       // due is the wait after BUSY
 	polled   time.Time  // last POLL sent
 	lastGood time.Time  // last valid exchange
-	pause    time.Time  // that it asked for ends
 	misses   int        // in a row
 	silent   int        // of them, since something was heard
 	nak1     int        // in a row

@@ -84,7 +84,12 @@ func (b *Bus) CancelFile(now time.Time, addr uint8) {
 
 func (b *Bus) fileLimits(p *pd) SendLimits {
 	room := int(fragmentAir*time.Duration(p.baud)/(10*time.Second)) - SealedLen(0) - fileHeader
-	return SendLimits{Receive: p.stats.Caps.ReceiveSize(), Secure: p.secureOnly(), MaxFragment: max(room, fragmentLow)}
+	return SendLimits{
+		Receive:     p.stats.Caps.ReceiveSize(),
+		Secure:      p.secureOnly(),
+		MaxFragment: max(room, fragmentLow),
+		Quiet:       b.opt.Offline * 3 / 4, // the rest is for repeats, and for a PD that counts from earlier
+	}
 }
 
 // fileDue is when the file of p wants the line; ok is false while it cannot
@@ -98,7 +103,7 @@ func (p *pd) fileDue() (due time.Time, ok bool) {
 
 // held reports whether p allows nothing but fragments now.
 func (p *pd) held() bool {
-	return p.file != nil && p.step == live && (!p.file.s.MayInterleave() || p.file.s.InClear())
+	return p.file != nil && p.step == live && p.file.s.alone()
 }
 
 // fileTurn gives the next fragment of p's file, if it is the file's turn. It
@@ -175,7 +180,6 @@ func (b *Bus) fileAnswered(now time.Time, p *pd, reply Reply) {
 	j.due, j.last = j.s.Ready(), true
 	if p.held() {
 		p.polled = now // a fragment is what it is asked instead
-		p.pause = j.due
 	}
 	switch {
 	case j.s.State() > FileFinishing:

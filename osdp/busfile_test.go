@@ -319,23 +319,58 @@ func TestSilentRefusal(t *testing.T) {
 	}
 }
 
-// TestLongPause: a PD that asks for half a minute of quiet is not called silent
-// for it, though the first fragment behind it is lost.
+// TestLongPause: a PD that wants half a minute before the next fragment, and
+// nothing else meanwhile, gets one without data before 8 s of silence are over. The
+// file goes on after the half minute, not after the last of those, although the
+// PD asks for as much again each time.
 func TestLongPause(t *testing.T) {
+	for _, action := range []uint8{0, osdp.FTLeaveSC} {
+		b := newFileBench(t, osdp.PDConfig{Keys: osdp.Keys{Current: &keyA}}, osdp.ReceiverOptions{Action: action, Delay: 30 * time.Second})
+		b.send(osdp.File{Type: 1, Content: content(400), LeaveSC: true})
+		if b.exchange(); b.commands[len(b.commands)-1] == osdp.CodePOLL {
+			b.exchange()
+		}
+		start, lost, kept := b.now, false, 0
+		for at := b.now; !b.ended && b.now.Sub(start) < time.Minute; at = b.now {
+			f := b.nextAny()
+			if quiet := b.now.Sub(at); quiet > 6500*time.Millisecond {
+				t.Fatalf("action %d: %v of silence", action, quiet)
+			}
+			if !lost {
+				lost = true
+				if evs := b.silence(); len(evs) > 0 {
+					t.Errorf("action %d: one lost answer: %v", action, evs)
+				}
+				continue
+			}
+			kept++
+			b.now = b.now.Add(3 * time.Millisecond)
+			b.bus.Answer(b.now, b.l.answer(f))
+		}
+		took := b.now.Sub(start)
+		if b.result != nil || len(b.got) != 1 || kept != 5 || took < 30*time.Second || took > 31*time.Second {
+			t.Errorf("action %d: %v, %d files, after %v and %d fragments", action, b.result, len(b.got), took, kept)
+		}
+		if s := b.stats(); s.Restarts > 0 {
+			t.Errorf("action %d: %d restarts", action, s.Restarts)
+		}
+	}
+}
+
+// TestPulledInAPause: a PD that is pulled while it has asked for half a minute is
+// offline as soon as any other.
+func TestPulledInAPause(t *testing.T) {
 	b := newFileBench(t, osdp.PDConfig{Keys: osdp.Keys{Current: &keyA}}, osdp.ReceiverOptions{Delay: 30 * time.Second})
 	b.send(osdp.File{Type: 1, Content: content(400)})
-	b.exchange()
-	at := b.now
-	f := b.nextAny()
-	if f.Code != osdp.CodeFILETRANSFER || b.now.Sub(at) < 29*time.Second {
-		t.Fatalf("%v after %v, want a fragment after 30 s", f, b.now.Sub(at))
+	if b.exchange(); b.commands[len(b.commands)-1] == osdp.CodePOLL {
+		b.exchange()
 	}
-	if evs := b.silence(); len(evs) > 0 {
-		t.Errorf("one lost answer: %v", evs)
-	}
-	b.run(2 * time.Minute)
-	if b.result != nil || len(b.got) != 1 {
-		t.Errorf("%v, %d files", b.result, len(b.got))
+	for at := b.now; b.stats().Online; {
+		b.nextAny()
+		b.silence()
+		if gone := b.now.Sub(at); gone > 8500*time.Millisecond {
+			t.Fatalf("online %v after it was pulled", gone)
+		}
 	}
 }
 

@@ -312,6 +312,37 @@ func TestSenderBetweenFragments(t *testing.T) {
 	}
 }
 
+// TestSenderKeepsTheLinkUp: a fragment without data goes after each Quiet of a
+// long delay at a PD that hears nothing else. It stands where the next data will,
+// a refusal of it is none of the file, and the answer to it can bring the next
+// fragment nearer but not put it off.
+func TestSenderKeepsTheLinkUp(t *testing.T) {
+	limits := osdp.SendLimits{Receive: 256, MaxFragment: 60, Quiet: 6 * time.Second}
+	content := osdp.File{Content: make([]byte, 100)}
+	slow := osdp.FTSTAT{Delay: 14 * time.Second}
+	for _, tt := range []struct {
+		name    string
+		answers []osdp.Reply
+		want    string
+	}{
+		{"the same delay each time", []osdp.Reply{slow, slow, slow, osdp.FTSTAT{Status: osdp.FTProcessed}},
+			"0+60\nwait 6s\n60+0\nwait 6s\n60+0\nwait 2s\n60+40\ndone"},
+		{"ready sooner", []osdp.Reply{slow, osdp.FTSTAT{Delay: time.Second}, osdp.FTSTAT{Status: osdp.FTProcessed}},
+			"0+60\nwait 6s\n60+0\nwait 1s\n60+40\ndone"},
+		{"refused", []osdp.Reply{slow, osdp.NAK{Reason: osdp.NAKRecord}, osdp.ACK{}, osdp.FTSTAT{Status: osdp.FTProcessed}},
+			"0+60\nwait 6s\n60+0\nwait 6s\n60+0\nwait 2s\n60+40\ndone"},
+		{"polls go in between", []osdp.Reply{osdp.FTSTAT{Delay: 14 * time.Second, Action: osdp.FTInterleave}, osdp.FTSTAT{Status: osdp.FTProcessed}},
+			"0+60\nwait 14s\n60+40\ndone"},
+		{"finishing", []osdp.Reply{osdp.FTSTAT{}, osdp.FTSTAT{Status: osdp.FTFinishing, Delay: 14 * time.Second}, osdp.FTSTAT{Status: osdp.FTProcessed}},
+			"0+60\n60+40\nwait 6s\n100+0\ndone"},
+	} {
+		s, got := script(t, content, limits, tt.answers...)
+		if got != tt.want {
+			t.Errorf("%s: %v:\n%s\nwant\n%s", tt.name, s.Err(), got, tt.want)
+		}
+	}
+}
+
 // TestRecordedReceivers gives the recorded fragments to a Receiver, which
 // answers as OSDP-Embedded's does; libosdp's takes files with holes.
 func TestRecordedReceivers(t *testing.T) {

@@ -65,6 +65,7 @@ type SendLimits struct {
 	Secure      bool          // the transfer goes over a secure channel
 	MaxFragment int           // longest fragment, in bytes; 0 = as long as fits
 	Finish      time.Duration // how long the PD may finish; 0 = 60 s
+	Quiet       time.Duration // longest silence at a PD that hears nothing but fragments; 0 = any
 }
 
 // How a Sender waits for a PD that finishes.
@@ -97,6 +98,8 @@ type Sender struct {
 	updateMax int  // as the PD gave it last; 0 = none
 	action    uint8
 	ready     time.Time // when the next fragment may go; zero = at once
+	heard     time.Time // the last reply; zero before it
+	keeps     bool      // the fragment in flight only keeps the link up
 	deadline  time.Time // end of finishing; zero before it
 }
 
@@ -147,19 +150,18 @@ func (s *Sender) Next(now time.Time) (f FILETRANSFER, wait time.Duration, ok boo
 	if s.state > FileFinishing {
 		return FILETRANSFER{}, 0, false
 	}
-	if wait := s.ready.Sub(now); wait > 0 {
-		if s.state == FileFinishing {
-			wait = min(wait, s.deadline.Sub(now))
-		}
+	if wait := s.Ready().Sub(now); wait > 0 {
 		return FILETRANSFER{}, wait, true
 	}
-	s.begun, s.awaits = true, true
+	s.begun, s.awaits, s.keeps = true, true, s.ready.After(now)
 	s.action &^= FTPollFirst
 	return s.next(), 0, true
 }
 
 // next is the fragment behind what is confirmed, or one without data that keeps
-// a PD company. Where that stands nobody says; behind the file is usual.
+// a PD company. Where that stands nobody says; behind the file is usual once all
+// of it is sent. Before that it stands where the next data will: elsewhere it
+// would be a gap.
 func (s *Sender) next() FILETRANSFER {
 	total := len(s.file.Content)
 	start := total
@@ -167,6 +169,9 @@ func (s *Sender) next() FILETRANSFER {
 		start = s.sent
 	}
 	end := min(start+s.fragment(), total)
+	if s.keeps {
+		end = start
+	}
 	s.inFlight = end - start
 	return FILETRANSFER{s.file.Type, uint32(total), uint32(start), s.file.Content[start:end:end]}
 }
@@ -178,10 +183,11 @@ func (s *Sender) Answer(now time.Time, reply Reply) FileState {
 	if s.state > FileFinishing {
 		return s.state
 	}
+	s.heard = now
 	status, ok := reply.(FTSTAT)
 	if ok {
 		s.status(now, status)
-	} else if s.awaits {
+	} else if s.awaits && !s.keeps { // that it knows none without data is no word on the file
 		s.refused(reply)
 	}
 	return s.state
@@ -232,14 +238,21 @@ func (s *Sender) goOn(now time.Time, r FTSTAT) {
 		}
 		s.clear = true
 	}
-	s.state, s.ready = FileSending, now.Add(r.Delay)
+	ready := now.Add(r.Delay)
+	s.state = FileSending
 	// A PD that has all and only says "go on" is not done either.
 	if r.Status == FTFinishing || s.sent == len(s.file.Content) {
-		s.state, s.ready = FileFinishing, now.Add(max(r.Delay, idleGap))
+		s.state, ready = FileFinishing, now.Add(max(r.Delay, idleGap))
 		if s.deadline.IsZero() {
 			s.deadline = now.Add(s.limits.Finish)
 		}
 	}
+	// A PD that names its delay in each FTSTAT, also in the one to a fragment that
+	// only keeps the link up, would put the next off for ever.
+	if s.keeps {
+		ready = earlier(ready, s.ready)
+	}
+	s.ready = ready
 }
 
 func (s *Sender) fail(err error, needAbort bool) {
@@ -273,12 +286,17 @@ func (s *Sender) Restart(limits SendLimits) error {
 	return nil
 }
 
-// Ready is when the next fragment may go; a time that has passed is at once.
+// Ready is when the next fragment may go, or one without data must; a time that
+// has passed is at once.
 func (s *Sender) Ready() time.Time {
-	if s.state == FileFinishing && s.deadline.Before(s.ready) {
-		return s.deadline
+	at := s.ready
+	if s.state == FileFinishing {
+		at = earlier(at, s.deadline)
 	}
-	return s.ready
+	if s.limits.Quiet > 0 && s.alone() {
+		at = earlier(at, s.heard.Add(s.limits.Quiet))
+	}
+	return at
 }
 
 // State says where the transfer stands.
@@ -298,8 +316,9 @@ func (s *Sender) Early() bool { return s.early }
 func (s *Sender) Progress() (confirmed, total int) { return s.sent, len(s.file.Content) }
 
 // MayInterleave reports whether other commands may go to the PD between
-// fragments. Where not, a PD that asks for a long delay hears nothing at all
-// for that long, and its silence is no sign that it is gone.
+// fragments. Where not, and the PD asks for a long delay, a fragment without data
+// comes after each SendLimits.Quiet of it: both ends take 8 s of silence for the
+// end of the link (OSDP v2.2 §5.7), and it hears nothing else.
 func (s *Sender) MayInterleave() bool {
 	return !s.begun || s.state > FileFinishing || s.action&FTInterleave != 0
 }
@@ -310,6 +329,9 @@ func (s *Sender) WantsPoll() bool { return s.state <= FileFinishing && s.action&
 
 // Polled says that the POLL has been sent.
 func (s *Sender) Polled() { s.action &^= FTPollFirst }
+
+// alone says whether the PD hears nothing but fragments now.
+func (s *Sender) alone() bool { return !s.MayInterleave() || s.InClear() }
 
 // InClear reports whether the PD left the secure channel for the rest of the
 // file, with leave: send the fragments in clear until the transfer ends.

@@ -22,7 +22,7 @@ func (b *Bus) busy(now time.Time, p *pd) {
 			p.probes++
 			p.begin(now.Add(p.probeWait()))
 		}
-	case now.Sub(p.heard()) >= b.opt.Offline:
+	case now.Sub(p.lastGood) >= b.opt.Offline:
 		b.offline(now, p)
 	}
 }
@@ -86,7 +86,7 @@ func (b *Bus) miss(now time.Time, p *pd) {
 		b.perhapsMoved(p)
 	}
 	switch {
-	case p.stats.Online && now.Sub(p.heard()) >= b.opt.Offline:
+	case p.stats.Online && now.Sub(p.lastGood) >= b.opt.Offline:
 		b.offline(now, p)
 	case p.req != nil && p.req.cancelled:
 		b.restart(now, p) // it is not to be repeated, and may have been done
@@ -106,7 +106,7 @@ func (b *Bus) miss(now time.Time, p *pd) {
 		if p.silent > 2 {
 			wait = min(retryFirst<<min(p.silent-3, 8), retryMost)
 		}
-		last := p.heard().Add(b.opt.Offline - b.opt.ReplyDelay)
+		last := p.lastGood.Add(b.opt.Offline - b.opt.ReplyDelay)
 		if last.Before(now) {
 			last = now
 		}
@@ -129,15 +129,6 @@ func (b *Bus) miss(now time.Time, p *pd) {
 		p.begin(now.Add(p.probeWait()))
 		p.checksum = p.noCRC || p.probes%checksumEvery == checksumEvery-1
 	}
-}
-
-// heard is from when on p is silent, if it is: from its last valid exchange, or
-// from the end of a pause that it asked for.
-func (p *pd) heard() time.Time {
-	if p.pause.After(p.lastGood) {
-		return p.pause
-	}
-	return p.lastGood
 }
 
 // offline gives p up, and its commands with it.
