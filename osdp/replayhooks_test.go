@@ -52,6 +52,9 @@ func (b *Bus) Stand(now time.Time, addr, seq uint8, s *Session, checksum bool) {
 	p := b.find(addr)
 	p.begin(now)
 	p.step, p.seq, p.channel, p.since, p.checksum = live, seq, s, now, checksum
+	if s == nil {
+		p.cfg.Security, p.cfg.Keys = AllowClear, Keys{} // or nothing would be believed
+	}
 	p.queue, p.away, p.install, p.rekey = nil, nil, nil, nil
 	p.misses, p.restarts, p.badMACs, p.guesses = 0, 0, 0, 0
 	p.stats.Online, p.polled, p.lastGood, p.knowsCRC = true, now, now, true
