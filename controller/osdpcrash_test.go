@@ -80,6 +80,7 @@ type giving struct {
 	install bool         // the first one
 	drops   bool         // the reader drops its session at KEYSET
 	reboots bool         // the reader restarts at KEYSET
+	once    bool         // the reader refuses a second KEYSET
 	lie     osdptest.Lie // of the reply to KEYSET
 }
 
@@ -94,6 +95,7 @@ func TestAgentDiesAnywhere(t *testing.T) {
 		{name: "rotate"}, {name: "rotate, session dropped", drops: true}, {name: "rotate, answer lost", lie: osdptest.Drop},
 		{name: "rotate, answer lost and session dropped", drops: true, lie: osdptest.Drop},
 		{name: "rotate, answer lost and reader restarted", reboots: true, lie: osdptest.Drop},
+		{name: "rotate, answer lost, reader restarted, and a second key refused", reboots: true, once: true, lie: osdptest.Drop},
 		{name: "rotate, command lost", lie: osdptest.Deaf},
 		{name: "install", install: true}, {name: "install, session dropped", install: true, drops: true},
 		{name: "install, answer lost", install: true, lie: osdptest.Drop},
@@ -130,7 +132,7 @@ func dies(t *testing.T, g giving, at int, caller bool) (died bool) {
 	}
 	f := &fuse{left: -1, caller: caller}
 	b := &secureBench{t: t}
-	spoil, shaken := func() {}, false
+	spoil, shaken, sets := func() {}, false, 0
 	b.store = mortal{store, f, func() {
 		if !g.install {
 			spoil()
@@ -139,6 +141,9 @@ func dies(t *testing.T, g giving, at int, caller bool) (died bool) {
 	device := func() *osdptest.PD {
 		return osdptest.NewPD(osdptest.Config{Addr: 5, Outputs: 2, SCBK: flash, InstallMode: flash == nil, RequireSecure: flash != nil, DropAfterKeyset: g.drops,
 			OnKey: func(k osdp.Key) error {
+				if sets++; g.once && sets > 1 {
+					return errors.New("it took one")
+				}
 				if flash = &k; g.reboots {
 					b.pd.Reboot()
 				}

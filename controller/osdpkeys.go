@@ -267,11 +267,10 @@ func (d *OSDP) give(ctx context.Context, addr uint8, key osdp.Key, send func(con
 		return err
 	}
 	err := send(ctx, addr, key)
-	var nak *osdp.NAKError
 	switch {
 	case err == nil:
 		return d.cfg.Keys.Commit(d.cfg.Name, addr)
-	case errors.Is(err, osdp.ErrKeyNotTaken), errors.As(err, &nak), pending == nil && errors.Is(err, osdp.ErrNotSent):
+	case errors.Is(err, osdp.ErrKeyNotTaken), pending == nil && errors.Is(err, osdp.ErrNotSent):
 		return errors.Join(err, d.cfg.Keys.Abandon(d.cfg.Name, addr))
 	}
 	return err // it may have either: the next handshake tells

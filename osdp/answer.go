@@ -223,7 +223,9 @@ func (b *Bus) accept(now time.Time, p *pd, f Frame) {
 		b.claimed(now, p, caps)
 	case stepKeyset:
 		if refused {
-			p.install.sent = false
+			if p.install.sent == 1 { // else it may be the repeat that it refuses, and have the key
+				p.install.sent = 0
+			}
 			b.distrust(now, p, NoChannel, p.hold())
 			return
 		}
@@ -280,7 +282,7 @@ func (b *Bus) exchange(now time.Time, p *pd, reply Reply) {
 	switch {
 	case moved:
 		b.restart(now.Add(comsetWait), p)
-	case r != nil && p.rekey != nil && p.rekey.taken:
+	case r != nil && p.rekey != nil && p.rekey.answered:
 		p.quiet = true
 		b.rehandshake(now, p)
 	case len(p.queue) > 0:

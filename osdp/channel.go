@@ -86,18 +86,19 @@ type secured struct {
 
 // A rekeying is a SetKey under way.
 type rekeying struct {
-	key     Key
-	request uint64
-	sent    bool // so the PD may have it, whatever came of the exchange
-	taken   bool // the PD acknowledged it
-	done    func(error)
+	key      Key
+	request  uint64
+	sent     bool  // so the PD may have it, whatever came of the exchange
+	answered bool  // a handshake tells which key the PD has, and nothing else does
+	refusal  error // the answer, if it was a NAK
+	done     func(error)
 }
 
 // An installing is an Install under way: the one case in which SCBK-D is used.
 type installing struct {
 	key   Key
 	until time.Time
-	sent  bool
+	sent  int // times; 0 once the only one was refused
 	done  func(error)
 }
 
@@ -119,8 +120,8 @@ func (p *pd) candidates() (list []candidate) {
 			list = append(list, candidate{s, *k})
 		}
 	}
-	sent := p.rekey != nil && p.rekey.taken || p.install != nil && p.install.sent
-	if sent {
+	likely := p.rekey != nil && p.rekey.answered && p.rekey.refusal == nil || p.install != nil && p.install.sent > 0
+	if likely {
 		add(SlotPending, p.cfg.Keys.Pending)
 	}
 	if p.install != nil {
@@ -129,7 +130,7 @@ func (p *pd) candidates() (list []candidate) {
 		return list
 	}
 	add(SlotCurrent, p.cfg.Keys.Current)
-	if !sent {
+	if !likely {
 		add(SlotPending, p.cfg.Keys.Pending)
 	}
 	return list
@@ -270,11 +271,15 @@ func (b *Bus) trusted(now time.Time, p *pd) {
 		p.install = nil
 		i.done(nil)
 	}
-	if r := p.rekey; r != nil && r.taken {
+	if r := p.rekey; r != nil && (r.answered || slot == SlotPending) {
+		b.Cancel(now, r.request) // it has the key although we never heard so
 		p.rekey = nil
 		var err error
 		if *p.cfg.Keys.Current != r.key {
 			err = fmt.Errorf("%w: PD %d", ErrKeyNotTaken, p.addr)
+			if r.refusal != nil {
+				err = fmt.Errorf("%w: %w", ErrKeyNotTaken, r.refusal)
+			}
 			p.cfg.Keys.Pending = nil
 		}
 		r.done(err)
@@ -358,10 +363,11 @@ func (b *Bus) guessed(now time.Time, p *pd) (done bool) {
 // SetKey gives the PD at addr a new key inside its channel, and makes the
 // channel anew. done is called once, and within the time that it takes to find
 // out that a PD is offline: nil when the PD has proven the new key,
-// ErrKeyNotTaken when it has proven the old one, its NAKError when it refused,
-// and ErrOffline when it went away in between: then both keys stay in their
-// slots, and the next Secured event tells which one it has. The caller keeps
-// key where a power cut cannot reach it before it calls.
+// ErrKeyNotTaken, with its NAKError if there was one, when it has proven the old
+// one, and ErrOffline when it went away in between: then both keys stay in their
+// slots, and the next Secured event tells which one it has. A NAK alone decides
+// nothing, for it may answer a repeat of what was taken. The caller keeps key
+// where a power cut cannot reach it before it calls.
 func (b *Bus) SetKey(now time.Time, addr uint8, key Key, done func(error)) error {
 	p := b.find(addr)
 	if err := key.Check(); err != nil {
@@ -377,19 +383,13 @@ func (b *Bus) SetKey(now time.Time, addr uint8, key Key, done func(error)) error
 		return fmt.Errorf("osdp: PD %d: its key is being changed already", addr)
 	}
 	r := &rekeying{key: key, done: done}
-	id, err := b.submit(now, p, []Command{keyset(key)}, func(replies []Reply, err error) {
-		if err != nil { // refused, or offline: which the slots tell
-			if p.rekey == r {
-				p.rekey = nil
-			}
-			var nak *NAKError
-			if errors.As(err, &nak) {
-				p.cfg.Keys.Pending = nil
-			}
+	id, err := b.submit(now, p, []Command{keyset(key)}, func(_ []Reply, err error) {
+		if errors.Is(err, ErrOffline) {
+			p.rekey = nil
 			done(err)
 			return
 		}
-		r.taken = true
+		r.answered, r.refusal = true, err
 	})
 	if err != nil {
 		return err
@@ -417,7 +417,7 @@ func (p *pd) keySent() {
 	case p.rekey != nil:
 		p.rekey.sent = true
 	case p.install != nil:
-		p.install.sent = true
+		p.install.sent++
 	}
 }
 
@@ -459,7 +459,7 @@ func (b *Bus) EndInstall(now time.Time, addr uint8) {
 func (b *Bus) endInstall(now time.Time, p *pd) {
 	i, err := p.install, ErrInstall
 	p.install = nil
-	if !i.sent {
+	if i.sent == 0 {
 		p.cfg.Keys.Pending = nil
 		err = fmt.Errorf("%w: %w", ErrInstall, ErrNotSent)
 	}

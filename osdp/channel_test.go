@@ -405,12 +405,114 @@ func TestRefusedKey(t *testing.T) {
 		k.bus.Answer(k.now, parse(t, b))
 	}
 	var nak *osdp.NAKError
-	if !errors.As(result, &nak) || nak.Reason != osdp.NAKRecord {
+	if !errors.As(result, &nak) || nak.Reason != osdp.NAKRecord || !errors.Is(result, osdp.ErrKeyNotTaken) {
 		t.Errorf("refused: %v", result)
 	}
 	l.session = nil // it reboots
 	if e := k.want(osdp.Secured, time.Second); e.Slot != osdp.SlotCurrent {
 		t.Errorf("slot %d", e.Slot)
+	}
+}
+
+// refuse is l's answer to f: a NAK inside its session.
+func (l *lock) refuse(f osdp.Frame) osdp.Frame {
+	l.t.Helper()
+	b, err := l.session.Seal(nil, &osdp.Frame{Addr: f.Addr, Seq: f.Seq, Code: osdp.CodeNAK, Data: []byte{byte(osdp.NAKRecord)}})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return parse(l.t, b)
+}
+
+// TestRefusedRepeat: a PD whose answer to KEYSET was lost may refuse the second
+// one although it took the first. What it proves counts.
+func TestRefusedRepeat(t *testing.T) {
+	for _, tt := range []struct {
+		name            string
+		taken, restarts bool
+	}{{"taken", true, false}, {"taken, and it restarts", true, true}, {"not taken", false, false}, {"not taken, and it restarts", false, true}} {
+		l := newLock(t, keyA)
+		k := newKeyed(t, l, osdp.PDConfig{Addr: 5, Keys: osdp.Keys{Current: &keyA}})
+		k.want(osdp.Online, time.Second)
+		called, result := 0, error(nil)
+		if err := k.bus.SetKey(k.now, 5, keyB, func(err error) { called, result = called+1, err }); err != nil {
+			t.Fatal(err)
+		}
+		for sets := 0; called == 0 || k.now.Before(time.Date(2026, 1, 1, 0, 0, 20, 0, time.UTC)); {
+			f := k.nextAny()
+			if f.Code == osdp.CodeKEYSET {
+				sets++
+			}
+			k.now = k.now.Add(3 * time.Millisecond)
+			switch {
+			case f.Code == osdp.CodeKEYSET && sets == 1:
+				l.answer(f)
+				if !tt.taken {
+					l.key = keyA
+				}
+				if tt.restarts {
+					l.session = nil
+				}
+				k.silence()
+			case f.Code == osdp.CodeKEYSET && l.session != nil:
+				if tt.restarts {
+					l.session.Open(&f)
+				}
+				k.bus.Answer(k.now, l.refuse(f))
+			default:
+				k.bus.Answer(k.now, l.answer(f))
+			}
+		}
+		nak := (*osdp.NAKError)(nil)
+		if tt.taken && result != nil || !tt.taken && !(errors.Is(result, osdp.ErrKeyNotTaken) && errors.As(result, &nak)) {
+			t.Errorf("%s: %v", tt.name, result)
+		}
+		if called != 1 || !k.bus.HasKey(5, l.key) || k.stats().Restarts > 1 {
+			t.Errorf("%s: told %d times; the bus has its key: %v; %d restarts", tt.name, called, k.bus.HasKey(5, l.key), k.stats().Restarts)
+		}
+	}
+}
+
+// TestRefusedFirstKey: an installation whose key was refused has sent nothing,
+// unless what was refused may have been a repeat.
+func TestRefusedFirstKey(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		l := newLock(t, osdp.Key{})
+		l.install = true
+		k := newKeyed(t, l, osdp.PDConfig{Addr: 5})
+		k.want(osdp.Untrusted, time.Second)
+		var result error
+		if err := k.bus.Install(k.now, 5, keyB, k.now.Add(time.Minute), func(err error) { result = err }); err != nil {
+			t.Fatal(err)
+		}
+		sets := 0
+		for end := k.now.Add(30 * time.Second); k.now.Before(end); {
+			f := k.nextAny()
+			k.now = k.now.Add(3 * time.Millisecond)
+			switch {
+			case sets > 1 || sets == 1 && !lost:
+				k.silence() // it is gone
+			case f.Code != osdp.CodeKEYSET:
+				k.bus.Answer(k.now, l.answer(f))
+			case lost && sets == 0:
+				sets++
+				l.answer(f)
+				k.silence()
+			default:
+				sets++
+				if !lost {
+					l.session.Open(&f)
+				}
+				k.bus.Answer(k.now, l.refuse(f))
+			}
+		}
+		k.bus.EndInstall(k.now, 5)
+		if !errors.Is(result, osdp.ErrInstall) || errors.Is(result, osdp.ErrNotSent) == lost {
+			t.Errorf("first answer lost %v: %v", lost, result)
+		}
+		if _, ok := k.until(osdp.Online, time.Minute); ok != lost {
+			t.Errorf("first answer lost %v: back online %v", lost, ok)
+		}
 	}
 }
 

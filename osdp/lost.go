@@ -144,9 +144,9 @@ func (b *Bus) offline(now time.Time, p *pd) {
 	p.badMACs, p.candidate, p.tries, p.quiet, p.parts = 0, 0, 0, false, nil
 	p.begin(now.Add(probeFirst))
 	b.emit(now, p, Event{Kind: Offline})
-	if r := p.rekey; r != nil && r.taken {
+	if r := p.rekey; r != nil && r.answered {
 		p.rekey = nil
-		r.done(fmt.Errorf("%w: PD %d: before it proved its new key", ErrOffline, p.addr))
+		r.done(fmt.Errorf("%w: PD %d: before it proved which key it has", ErrOffline, p.addr))
 	}
 	for _, r := range queue {
 		r.done(r.replies, errors.Join(append(r.errs, fmt.Errorf("%w: PD %d", ErrOffline, p.addr))...))
