@@ -8,7 +8,7 @@ import (
 // begin sets p back to where it is asked who it is, at due.
 func (p *pd) begin(due time.Time) {
 	p.step, p.seq, p.awaits, p.req, p.busy = stepID, 0, false, nil, false
-	p.channel, p.shake, p.claims = nil, nil, nil
+	p.channel, p.shake = nil, nil
 	p.refresh, p.due = nil, due
 }
 
@@ -28,8 +28,8 @@ func (b *Bus) introduced(now time.Time, p *pd, id PDID) {
 func (b *Bus) capable(now time.Time, p *pd, caps PDCAP) {
 	p.stats.Caps = caps
 	if p.secureOnly() {
+		p.claims, p.unproved = caps, true
 		b.openChannel(now, p)
-		p.claims = caps
 		return
 	}
 	if c, ok := caps.Find(CapCheck); ok {

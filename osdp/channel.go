@@ -79,7 +79,8 @@ type secured struct {
 	guessed   time.Time // when the last was added
 	badMACs   int       // of the command outstanding
 	swapped   bool      // said another identity in the clear
-	claims    PDCAP     // capabilities in the clear, nil once compared
+	claims    PDCAP     // capabilities in the clear, nil if it told none
+	unproved  bool      // its capabilities are those, and to be asked for in the channel
 	rekey     *rekeying
 	install   *installing
 }
@@ -240,7 +241,7 @@ func (b *Bus) identified(now time.Time, p *pd, id PDID) {
 	switch {
 	case p.under == slotDefault:
 		p.step = stepKeyset
-	case p.stats.Online: // it has lost its channel, not its nature
+	case p.stats.Online && !p.unproved: // it has lost its channel, not its nature
 		b.trusted(now, p)
 	default:
 		p.step = stepClaims
@@ -253,7 +254,7 @@ func (b *Bus) claimed(now time.Time, p *pd, caps PDCAP) {
 		p.stats.AlteredClaims++
 		b.emit(now, p, Event{Kind: Altered, Caps: slices.Clone(caps)})
 	}
-	p.stats.Caps, p.claims = caps, nil
+	p.stats.Caps, p.claims, p.unproved = caps, nil, false
 	b.trusted(now, p)
 }
 
@@ -418,6 +419,7 @@ func (p *pd) keySent() {
 		p.rekey.sent = true
 	case p.install != nil:
 		p.install.sent++
+		p.claims = nil // among them is whether it has a key
 	}
 }
 

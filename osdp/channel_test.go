@@ -120,6 +120,11 @@ func (l *lock) do(code byte, data []byte) (byte, []byte) {
 	case osdp.CodeKEYSET:
 		l.keys = append(l.keys, data)
 		l.key = osdp.Key(data[2:])
+		for i := range l.caps {
+			if l.caps[i].Function == osdp.CapSecurity {
+				l.caps[i].Number = 0 // the default key serves no more
+			}
+		}
 	}
 	b, err := r.AppendData(nil)
 	if err != nil {
@@ -520,7 +525,7 @@ func TestRefusedFirstKey(t *testing.T) {
 // time; and to nobody else.
 func TestInstall(t *testing.T) {
 	l := newLock(t, osdp.Key{})
-	l.install = true
+	l.install, l.caps[1].Number = true, 1
 	k := newKeyed(t, l, osdp.PDConfig{Addr: 5})
 	k.want(osdp.Untrusted, time.Second)
 	var result error
@@ -539,6 +544,9 @@ func TestInstall(t *testing.T) {
 		t.Errorf("slot %d", e.Slot)
 	}
 	k.want(osdp.Online, time.Second)
+	if n := k.stats().AlteredClaims; n != 0 {
+		t.Errorf("%d altered claims: that it has a key now is none", n)
+	}
 	if called != 1 || result != nil || len(l.keys) != 1 || l.key != keyA {
 		t.Errorf("called %d times, %v, %d keys sent", called, result, len(l.keys))
 	}
@@ -718,6 +726,47 @@ func TestAlteredClaims(t *testing.T) {
 	k.want(osdp.Online, 5*time.Second)
 	if s := k.stats(); !s.Secure || s.AlteredClaims != 1 {
 		t.Errorf("secure %v, %d altered claims", s.Secure, s.AlteredClaims)
+	}
+}
+
+// TestClaimsAreProved: what was said in the clear, or refused there, holds no
+// longer than until the channel is up, also of a PD that was online, and after a
+// handshake that had to be tried twice.
+func TestClaimsAreProved(t *testing.T) {
+	forged := osdp.PDCAP{{Function: osdp.CapVersion, Compliance: 99}}
+	for _, tt := range []struct {
+		name    string
+		online  bool
+		says    osdp.Reply // to CAP in the clear
+		shakes  int        // handshakes that fail
+		altered uint64
+	}{
+		{"at the start", false, forged, 0, 1}, {"at the start, second handshake", false, forged, 1, 1},
+		{"online", true, forged, 0, 1}, {"online, second handshake", true, forged, 1, 1},
+		{"refused at the start", false, osdp.NAK{Reason: osdp.NAKSecurity}, 0, 0}, {"refused online", true, osdp.NAK{Reason: osdp.NAKSecurity}, 1, 0},
+	} {
+		l := newLock(t, keyA)
+		k := newKeyed(t, l, osdp.PDConfig{Addr: 5, Keys: osdp.Keys{Current: &keyA}})
+		if tt.online {
+			k.want(osdp.LocalStatus, time.Second)
+			k.bus.Pin(k.now, 5, nil)
+		}
+		for range 30 {
+			f := k.nextAny()
+			r := l.answer(f)
+			switch {
+			case f.Code == osdp.CodeCAP && f.SCBType == 0:
+				r = k.reply(f, tt.says)
+			case f.Code == osdp.CodeCHLNG && tt.shakes > 0:
+				tt.shakes--
+				r = k.reply(f, osdp.NAK{Reason: osdp.NAKRecord})
+			}
+			k.now = k.now.Add(3 * time.Millisecond)
+			k.bus.Answer(k.now, r)
+		}
+		if s := k.stats(); !s.Secure || !slices.Equal(s.Caps, l.caps) || s.AlteredClaims != tt.altered {
+			t.Errorf("%s: secure %v, capabilities %v, %d altered claims, want %d", tt.name, s.Secure, s.Caps, s.AlteredClaims, tt.altered)
+		}
 	}
 }
 
