@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -83,6 +84,29 @@ func TestParityIsIgnoredOnlyWhereAsked(t *testing.T) {
 			t.Errorf("another number: %+v, want an unknown card", s.last())
 		}
 	}, func(s *site) { s.cards.Uses[0].IgnoreParity = true })
+}
+
+// A format whose parity is ignored leaves the cards alone that a later one reads
+// as they are, though it would read them too.
+func TestIgnoredParityLeavesSoundCardsAlone(t *testing.T) {
+	even := wiegand.Parity{Bit: 0, Type: "even"} // an H10301 has an odd number of ones
+	for i := range 25 {
+		even.Over = append(even.Over, i+1)
+	}
+	acme := must(wiegand.NewFormat(wiegand.Format{
+		Name: "ACME26", Bits: 26, Parity: []wiegand.Parity{even},
+		Fields: map[string]wiegand.Field{"card": {Start: 1, Length: 25}},
+	}))
+	story(t, func(t *testing.T, s *site) {
+		if !s.lock.opens(t, 1) {
+			t.Errorf("refused: %+v", s.last())
+		}
+		if n := s.agent.doors.badParity.Load(); n != 0 {
+			t.Errorf("%d counted", n)
+		}
+	}, func(s *site) {
+		s.cards.Uses = slices.Insert(s.cards.Uses, 0, wiegand.Use{Format: acme, IgnoreParity: true})
+	})
 }
 
 // A reader that sends serial numbers from the other end is turned round before

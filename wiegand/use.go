@@ -14,7 +14,8 @@ type Use struct {
 	// Facilities are the facility codes whose cards the site takes; none is any.
 	Facilities []uint64
 	// IgnoreParity takes a card whose only faults are parities, as if they were
-	// right, for readers that send none: a misread bit is then another card.
+	// right, for readers that send none: a misread bit is then another card. It
+	// does nothing for a card that another Use of the site reads as it is.
 	IgnoreParity bool
 	// ReversedBytes is for cards that come with their bytes in the other order.
 	ReversedBytes bool
@@ -84,30 +85,38 @@ func (u Use) match(b Bits) (Match, bool) {
 	return m, true
 }
 
-// Matches returns every way in which the site reads b, in the site's order,
-// those of a wrong facility too.
+// Matches returns every way in which the site reads b, those of a wrong facility
+// too: first those of the card as it is, then those with a parity ignored, each
+// in the site's order.
 func Matches(uses []Use, b Bits) (all []Match) {
+	var mended []Match
 	for _, u := range uses {
-		if m, ok := u.match(b); ok {
+		switch m, ok := u.match(b); {
+		case !ok:
+		case m.ParityIgnored:
+			mended = append(mended, m)
+		default:
 			all = append(all, m)
 		}
 	}
-	return all
+	return append(all, mended...)
 }
 
 // Identify returns the first of the site's formats that reads b with a facility
-// of the site, or else the first that reads it; false says that none does. The
-// site's order decides between several, and nothing else: that a card of those
-// bits is known must not make one reading likelier than another.
+// of the site, or else the first that reads it; false says that none does. A
+// parity is ignored only where no format reads b as it is, of whatever facility:
+// to mend a sound card would make it another one. Beyond that the site's order
+// decides between several, and nothing else: that a card of those bits is known
+// must not make one reading likelier than another.
 func Identify(uses []Use, b Bits) (Match, bool) {
 	all := Matches(uses, b)
-	for _, m := range all {
-		if !m.WrongFacility {
-			return m, true
-		}
-	}
 	if len(all) == 0 {
 		return Match{}, false
+	}
+	for _, m := range all {
+		if m.ParityIgnored == all[0].ParityIgnored && !m.WrongFacility {
+			return m, true
+		}
 	}
 	return all[0], true
 }

@@ -29,6 +29,10 @@ func TestIdentify(t *testing.T) {
 	at12 := with("H10301", func(u *Use) { u.Facilities = []uint64{12} })
 	lax := with("H10301", func(u *Use) { u.IgnoreParity = true })
 	lax12 := with("H10301", func(u *Use) { u.IgnoreParity, u.Facilities = true, []uint64{12} })
+	laxIND := with("IND26", func(u *Use) { u.IgnoreParity = true })
+	const zk = "36:800302691" // facility 6; as a C15001 both its parities are wrong
+	laxC15 := with("C15001", func(u *Use) { u.IgnoreParity = true })
+	zk36, zk36At5 := named("ZK36"), with("ZK36", func(u *Use) { u.Facilities = []uint64{5} })
 	csn := with("CSN32", func(u *Use) { u.ReversedBytes = true })
 	for _, tt := range []struct {
 		name, card    string
@@ -47,6 +51,10 @@ func TestIdentify(t *testing.T) {
 		{"wrong facility", "26:1FF9090", []Use{at12}, "H10301", "26:1FF9090", false, true},
 		{"wrong facility behind a parity", "26:1FF9091", []Use{lax12}, "H10301", "26:1FF9090", true, true},
 		{"wrong facility in the first", "26:1FF9090", []Use{at12, named("IND26")}, "IND26", "26:1FF9090", false, false},
+		{"sound in a later one", zk, []Use{laxC15, zk36}, "ZK36", zk, false, false},
+		{"sound in a later one, of another facility", zk, []Use{laxC15, zk36At5}, "ZK36", zk, false, true},
+		{"sound in an earlier one", zk, []Use{zk36, laxC15}, "ZK36", zk, false, false},
+		{"sound in none, order decides", "26:1FF9091", []Use{lax12, laxIND}, "IND26", "26:1FF9090", true, false},
 		{"reversed", "32:01020304", []Use{csn}, "CSN32", "32:04030201", false, false},
 		{"reversed, order decides", "32:01020304", []Use{named("CSN32"), csn}, "CSN32", "32:01020304", false, false},
 		{"reversed, no bytes", "26:1FF9090", []Use{csn}, "", "", false, false},
@@ -100,6 +108,48 @@ func TestIgnoredParityIsMended(t *testing.T) {
 		}
 		if m.ParityIgnored != (len(before.Parity) > 0) || (m.Bits == b) == m.ParityIgnored {
 			t.Fatalf("%s %s: parity ignored %v, bits %s", f.Name, b.Text(), m.ParityIgnored, m.Bits.Text())
+		}
+	})
+}
+
+// A card that one of the site's formats reads as it is stays as it is, whatever
+// the others would make of it, and all readings are there: those of the card as
+// it is first, each kind in the site's order.
+func TestMendedReadingsComeLast(t *testing.T) {
+	c := load(t)
+	rapid.Check(t, func(t *rapid.T) {
+		f := rapid.SampledFrom(c.Formats()).Draw(t, "format")
+		raw := rapid.SliceOfN(rapid.Byte(), (f.Bits+7)/8, (f.Bits+7)/8).Draw(t, "bits")
+		b, err := MakeBits(f.Bits, raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same := slices.DeleteFunc(c.Formats(), func(other *Format) bool { return other.Bits != f.Bits })
+		var uses []Use
+		for _, f := range rapid.Permutation(same).Draw(t, "order") {
+			uses = append(uses, Use{Format: f, IgnoreParity: rapid.Bool().Draw(t, "ignore parity")})
+		}
+		var want, mended []string
+		for _, u := range uses {
+			switch r, err := u.Format.Inspect(b); {
+			case err != nil:
+				t.Fatal(err)
+			case r.Sound():
+				want = append(want, u.Format.Name)
+			case u.IgnoreParity && r.onlyParity():
+				mended = append(mended, u.Format.Name)
+			}
+		}
+		m, ok := Identify(uses, b)
+		if ok && (m.Bits == b) != (len(want) > 0) {
+			t.Fatalf("%s: %s makes it %s, as it is %v", b.Text(), m.Format.Name, m.Bits.Text(), want)
+		}
+		var got []string
+		for _, m := range Matches(uses, b) {
+			got = append(got, m.Format.Name)
+		}
+		if want = append(want, mended...); !slices.Equal(got, want) {
+			t.Fatalf("%s: got %v, want %v", b.Text(), got, want)
 		}
 	})
 }

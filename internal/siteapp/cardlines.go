@@ -45,8 +45,9 @@ type candidateAnswer struct {
 	WrongFacility bool `json:"wrong_facility,omitempty"`
 }
 
-// answer lists all readings of a card that are sound, in the order of uses: a
-// card that fits several formats is several cards until the site says which.
+// answer lists all readings of a card that are sound, in the order of
+// wiegand.Matches: a card that fits several formats is several cards until the
+// site says which.
 func (c *cardDecodeCmd) answer(uses []wiegand.Use, in cardLine) (any, error) {
 	b, err := in.card()
 	if err == nil {

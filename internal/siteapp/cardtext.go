@@ -11,10 +11,10 @@ import (
 	"latchkey/wiegand"
 )
 
-// explain tells a person what a card can be: all readings in the order of uses,
-// those with the bytes reversed unless they are that already, and where none
-// fits what is in the way of each format of that length. That no reading fits
-// is an error.
+// explain tells a person what a card can be: all readings in the order of
+// wiegand.Matches, those with the bytes reversed unless they are that already,
+// and where none fits what is in the way of each format of that length. That no
+// reading fits is an error.
 func explain(w io.Writer, uses []wiegand.Use, b wiegand.Bits, reversed bool) error {
 	matches := wiegand.Matches(uses, b)
 	for _, m := range matches {
