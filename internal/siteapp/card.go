@@ -199,6 +199,9 @@ func (c *cardEncodeCmd) Run(e *program.Env) error {
 		if !ok {
 			return fmt.Errorf("card encode: %q: want NAME=NUMBER", field)
 		}
+		if _, ok := fields[name]; ok {
+			return fmt.Errorf("card encode: field %q: given twice, want it once", name)
+		}
 		fields[name] = n
 	}
 	f, err := lookup(cards.Catalogue, c.Format)
