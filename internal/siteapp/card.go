@@ -90,7 +90,7 @@ func (c *cardDecodeCmd) Run(e *program.Env) error {
 		if c.Card != "" {
 			return errors.New("card decode: --json reads cards from standard input: want no card as an argument")
 		}
-		return answerLines(os.Stdin, e.Stdout, func(in cardLine) (any, error) { return c.answer(uses, in) })
+		return answerLines(os.Stdin, e.Stdout, func(line []byte) (any, error) { return c.answer(uses, line) })
 	}
 	b, err := parseCard(c.Card)
 	if err == nil {
@@ -190,7 +190,7 @@ func (c *cardEncodeCmd) Run(e *program.Env) error {
 		if c.Format != "" {
 			return errors.New("card encode: --json reads cards from standard input: want no format as an argument")
 		}
-		return answerLines(os.Stdin, e.Stdout, func(in fieldsLine) (any, error) { return in.answer(cards.Catalogue) })
+		return answerLines(os.Stdin, e.Stdout, func(line []byte) (any, error) { return encodeLine(cards.Catalogue, line) })
 	}
 	fields := map[string]*big.Int{}
 	for _, field := range c.Fields {

@@ -14,7 +14,7 @@ import (
 )
 
 // linesOf runs f as `card … --json` does, and returns its answers.
-func linesOf[T any](t testing.TB, in string, f func(T) (any, error)) []string {
+func linesOf(t testing.TB, in string, f func([]byte) (any, error)) []string {
 	t.Helper()
 	var out bytes.Buffer
 	if err := answerLines(strings.NewReader(in), &out, f); err != nil {
@@ -26,13 +26,13 @@ func linesOf[T any](t testing.TB, in string, f func(T) (any, error)) []string {
 func encodeLines(t testing.TB, in string) []string {
 	t.Helper()
 	catalogue := must(wiegand.Load())
-	return linesOf(t, in, func(l fieldsLine) (any, error) { return l.answer(catalogue) })
+	return linesOf(t, in, func(line []byte) (any, error) { return encodeLine(catalogue, line) })
 }
 
 func decodeLines(t testing.TB, c cardDecodeCmd, in string) []string {
 	t.Helper()
 	uses := must(c.uses(agent.Cards{Catalogue: must(wiegand.Load())}))
-	return linesOf(t, in, func(l cardLine) (any, error) { return c.answer(uses, l) })
+	return linesOf(t, in, func(line []byte) (any, error) { return c.answer(uses, line) })
 }
 
 // cardVectors are the vectors of package wiegand; what is JSON stays as written.

@@ -2,13 +2,15 @@ package siteapp
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
+	"slices"
 	"strconv"
-	"strings"
 
 	"latchkey/wiegand"
 )
@@ -16,13 +18,6 @@ import (
 // maxLine is the longest line of --json, in bytes: a card of wiegand.MaxBits is
 // far shorter.
 const maxLine = 64 << 10
-
-// A cardLine is a card's bits in --json: Bits and Hex, or PACS.
-type cardLine struct {
-	Bits *int    `json:"bits"` // how many
-	Hex  *string `json:"hex"`  // as a number whose top bit is the first bit received
-	PACS *string `json:"pacs"` // a count of pad bits, and the bits left aligned
-}
 
 // A bitsAnswer is what a card's fields are in bits.
 type bitsAnswer struct {
@@ -48,8 +43,8 @@ type candidateAnswer struct {
 // answer lists all readings of a card that are sound, in the order of
 // wiegand.Matches: a card that fits several formats is several cards until the
 // site says which.
-func (c *cardDecodeCmd) answer(uses []wiegand.Use, in cardLine) (any, error) {
-	b, err := in.card()
+func (c *cardDecodeCmd) answer(uses []wiegand.Use, line []byte) (any, error) {
+	b, err := parseBits(line)
 	if err == nil {
 		b, err = c.turn(b)
 	}
@@ -63,35 +58,67 @@ func (c *cardDecodeCmd) answer(uses []wiegand.Use, in cardLine) (any, error) {
 	return map[string]any{"candidates": list}, nil
 }
 
-func (in cardLine) card() (wiegand.Bits, error) {
-	switch {
-	case in.PACS != nil && in.Bits == nil && in.Hex == nil:
-		return parsePACS(*in.PACS)
-	case in.PACS == nil && in.Bits != nil && in.Hex != nil:
-		return wiegand.ParseBits(strconv.Itoa(*in.Bits) + ":" + *in.Hex)
+// parseBits reads a card's bits: {"bits":26,"hex":"1FF9090"}, the bits as a number
+// whose top bit is the first bit received, or {"pacs":"067FE42400"}, a count of
+// pad bits and the bits left aligned.
+func parseBits(line []byte) (wiegand.Bits, error) {
+	in, err := parseLine(line, "bits", "hex", "pacs")
+	if err != nil {
+		return wiegand.Bits{}, err
+	}
+	n, badN := read[*int](in, "bits", fmt.Sprintf("a whole number from 1 to %d", wiegand.MaxBits))
+	hex, badHex := read[*string](in, "hex", "a string")
+	pacs, badPACS := read[*string](in, "pacs", "a string")
+	switch err := cmp.Or(badN, badHex, badPACS); {
+	case err != nil:
+		return wiegand.Bits{}, err
+	case pacs != nil && n == nil && hex == nil:
+		return parsePACS(*pacs)
+	case pacs == nil && n != nil && hex != nil:
+		return wiegand.ParseBits(strconv.Itoa(*n) + ":" + *hex)
 	}
 	return wiegand.Bits{}, errors.New("not a card: want bits and hex, or pacs")
 }
 
-// answer makes the bits of a card's fields.
-func (in fieldsLine) answer(catalogue *wiegand.Catalogue) (any, error) {
-	f, err := lookup(catalogue, in.Format)
+// encodeLine answers a card's fields, {"format":"H10301","fields":{…}}, with its
+// bits.
+func encodeLine(catalogue *wiegand.Catalogue, line []byte) (any, error) {
+	format, fields, err := parseFields(line)
 	if err != nil {
 		return nil, err
 	}
-	fields := make(map[string]*big.Int, len(in.Fields))
-	for name, number := range in.Fields {
-		n, ok := new(big.Int).SetString(number.String(), 10)
-		if !ok {
-			return nil, fmt.Errorf("field %q: want a whole number", name)
-		}
-		fields[name] = n
+	f, err := lookup(catalogue, format)
+	if err != nil {
+		return nil, err
 	}
 	b, err := f.EncodeBig(fields)
 	if err != nil {
 		return nil, err
 	}
 	return bitsAnswer{b.Len(), b.Hex()}, nil
+}
+
+func parseFields(line []byte) (format string, fields map[string]*big.Int, err error) {
+	in, err := parseLine(line, "format", "fields")
+	if err != nil {
+		return "", nil, err
+	}
+	if format, err = read[string](in, "format", "a string"); err != nil {
+		return "", nil, err
+	}
+	numbers := members{}
+	if value, ok := in["fields"]; ok {
+		if numbers, err = parseObject("field", value); err != nil {
+			return "", nil, fmt.Errorf("not a card: member \"fields\": %w", err)
+		}
+	}
+	fields = make(map[string]*big.Int, len(numbers))
+	for _, name := range slices.Sorted(maps.Keys(numbers)) {
+		if fields[name], err = number(name, numbers[name]); err != nil {
+			return "", nil, err
+		}
+	}
+	return format, fields, nil
 }
 
 // exact writes numbers in full: 64 bits and more do not survive as floats.
@@ -103,11 +130,11 @@ func exact(fields map[string]*big.Int) map[string]json.Number {
 	return m
 }
 
-// answerLines reads a JSON value a line from r and answers each with a line on
-// w, in order: what f gives, or {"error": …}. A bad line ends nothing. Answers
+// answerLines reads r line by line and answers each line with one of JSON on w, in
+// order: what f gives, or {"error": …}. A bad line ends nothing. Answers
 // go out when r has no further line at hand, so that a program at the other end
 // may ask one by one.
-func answerLines[T any](r io.Reader, w io.Writer, f func(T) (any, error)) error {
+func answerLines(r io.Reader, w io.Writer, f func(line []byte) (any, error)) error {
 	in, out := bufio.NewReaderSize(r, maxLine), bufio.NewWriter(w)
 	answers := json.NewEncoder(out)
 	for {
@@ -120,7 +147,7 @@ func answerLines[T any](r io.Reader, w io.Writer, f func(T) (any, error)) error 
 		}
 		var answer any
 		if err == nil {
-			answer, err = answerLine(line, f)
+			answer, err = f(line)
 		}
 		if err != nil {
 			answer = map[string]string{"error": err.Error()}
@@ -156,20 +183,4 @@ func nextLine(r *bufio.Reader) ([]byte, error) {
 		return nil, errLongLine
 	}
 	return line, nil
-}
-
-func answerLine[T any](line []byte, f func(T) (any, error)) (any, error) {
-	var in T
-	dec := json.NewDecoder(strings.NewReader(string(line)))
-	dec.DisallowUnknownFields()
-	switch err := dec.Decode(&in); {
-	case errors.Is(err, io.EOF):
-		return nil, errors.New("not a card: the line is empty")
-	case err != nil:
-		return nil, fmt.Errorf("not a card: %w", err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("more than one value on the line")
-	}
-	return f(in)
 }
