@@ -148,7 +148,11 @@ func (c *cardDecodeCmd) turn(b wiegand.Bits) (wiegand.Bits, error) {
 func lookup(catalogue *wiegand.Catalogue, name string) (*wiegand.Format, error) {
 	f, ok := catalogue.Lookup(name)
 	if !ok {
-		return nil, fmt.Errorf("card format %q: want one of those that `latchkey-agent card formats` lists", name)
+		what := fmt.Sprintf("card format %q", name)
+		if name == "" {
+			what = "the card format is missing"
+		}
+		return nil, fmt.Errorf("%s: want one of those that `latchkey-agent card formats` lists", what)
 	}
 	return f, nil
 }

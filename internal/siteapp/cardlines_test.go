@@ -58,6 +58,9 @@ func TestCardLinesThatAreNone(t *testing.T) {
 		{`{"format":"H10301","format":"H10302","fields":{"card":1}}`, `{"error":"not a card: member \"format\": given twice, want it once"}`},
 		{`{"format":26,"fields":{"card":1}}`, `{"error":"not a card: member \"format\": got a number, want a string"}`},
 		{`{"format":"H10301","fields":[1]}`, `{"error":"not a card: member \"fields\": got a list, want an object"}`},
+		{`{}`, `{"error":"the card format is missing: want one of those that ` + "`latchkey-agent card formats`" + ` lists"}`},
+		{`{"format":"","fields":{"card":1}}`, `{"error":"the card format is missing: want one of those that ` + "`latchkey-agent card formats`" + ` lists"}`},
+		{`{"format":"H1","fields":{"card":1}}`, `{"error":"card format \"H1\": want one of those that ` + "`latchkey-agent card formats`" + ` lists"}`},
 		{`{"format":"H10302"}`, `{"error":"wiegand: H10302: wrong fields: card is missing"}`},
 		{`{"format":"UUID128","fields":{"card":"42051086783754545261672322597842468621"}}`, `{"bits":128,"hex":"1FA2BEA62C129C74CBCEBFBD18723F0D"}`},
 	} {
