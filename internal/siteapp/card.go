@@ -120,7 +120,9 @@ func (c *cardDecodeCmd) uses(cards agent.Cards) ([]wiegand.Use, error) {
 		if err != nil {
 			return nil, err
 		}
-		formats = append(formats, f)
+		if !slices.Contains(formats, f) {
+			formats = append(formats, f)
+		}
 	}
 	var uses []wiegand.Use
 	for _, f := range formats {

@@ -110,6 +110,15 @@ func TestCardLineTellsOfSpareBits(t *testing.T) {
 	}
 }
 
+// A format that is named twice, here by its alias too, is read once.
+func TestCardFormatsAreTriedOnce(t *testing.T) {
+	c := cardDecodeCmd{Format: []string{"h10301", "IND26", "H10301", "40134"}}
+	const want = `{"candidates":[{"format":"H10301","fields":{"card":51272,"facility":255}},{"format":"IND26","fields":{"card":2120,"facility":4092}}]}`
+	if got := decodeLines(t, c, `{"bits":26,"hex":"1FF9090"}`); got[0] != want {
+		t.Errorf("got %s, want %s", got[0], want)
+	}
+}
+
 // FuzzCardLine: each line has one answer, and what decode says of a card encode
 // makes into that card again, but for readings with spare bits: into another.
 func FuzzCardLine(f *testing.F) {
