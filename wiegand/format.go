@@ -118,7 +118,7 @@ func (f *Format) Encode(fields map[string]uint64) (Bits, error) {
 		pf := &p.fields[i]
 		v, ok := fields[pf.name]
 		if !ok {
-			return Bits{}, f.missing(pf.name)
+			return Bits{}, missing(f, fields, pf.name)
 		}
 		if v > pf.max {
 			return Bits{}, fmt.Errorf("wiegand: %s: %w: %s is more than %d", f.Name, ErrRange, pf.name, pf.max)
@@ -163,7 +163,7 @@ func (f *Format) EncodeBig(fields map[string]*big.Int) (Bits, error) {
 func (f *Format) number(fields map[string]*big.Int, name string, limit *big.Int) (*big.Int, error) {
 	switch v := fields[name]; {
 	case v == nil:
-		return nil, f.missing(name)
+		return nil, missing(f, fields, name)
 	case v.Sign() < 0:
 		return nil, fmt.Errorf("wiegand: %s: %w: %s is less than 0", f.Name, ErrRange, name)
 	case v.Cmp(limit) > 0:
@@ -173,12 +173,16 @@ func (f *Format) number(fields map[string]*big.Int, name string, limit *big.Int)
 	}
 }
 
-func (f *Format) missing(name string) error {
+// missing says that fields lack the one of that name, or, where they have one
+// that f does not, that: it is the same mistake, such as Facility for facility.
+func missing[V any](f *Format, fields map[string]V, name string) error {
+	if err := strangers(f, fields); err != nil {
+		return err
+	}
 	return fmt.Errorf("wiegand: %s: %w: %s is missing", f.Name, ErrField, name)
 }
 
-// strangers names the first of fields that f does not have. There is one, as
-// fields has all of f's and is larger.
+// strangers names the first of fields that f does not have; nil is none.
 func strangers[V any](f *Format, fields map[string]V) error {
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		if _, ok := f.Fields[name]; !ok {

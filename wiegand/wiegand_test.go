@@ -134,6 +134,35 @@ func TestEncodeRefuses(t *testing.T) {
 	}
 }
 
+// Who writes Facility for facility is told of that, not that one is missing.
+func TestEncodeNamesTheStranger(t *testing.T) {
+	f := format(t, load(t), "H10301")
+	const stranger, missing = `wiegand: H10301: wrong fields: no field "Facility"; it has card, facility`, `wiegand: H10301: wrong fields: facility is missing`
+	for _, tt := range []struct {
+		fields map[string]uint64
+		want   string
+	}{
+		{map[string]uint64{"card": 1, "Facility": 1}, stranger},
+		{map[string]uint64{"card": 1, "facility": 1, "Facility": 1}, stranger},
+		{map[string]uint64{"card": 1}, missing},
+	} {
+		wide := map[string]*big.Int{}
+		for name, n := range tt.fields {
+			wide[name] = new(big.Int).SetUint64(n)
+		}
+		_, err := f.Encode(tt.fields)
+		_, errBig := f.EncodeBig(wide)
+		for _, err := range []error{err, errBig} {
+			if !errors.Is(err, ErrField) || err.Error() != tt.want {
+				t.Errorf("%v: got %v, want %s", tt.fields, err, tt.want)
+			}
+		}
+	}
+	if _, err := f.EncodeBig(map[string]*big.Int{"card": nil, "facility": big.NewInt(1)}); err == nil || err.Error() != "wiegand: H10301: wrong fields: card is missing" {
+		t.Errorf("no number: %v", err)
+	}
+}
+
 func TestDecodeRefuses(t *testing.T) {
 	c := load(t)
 	for _, tt := range []struct {
