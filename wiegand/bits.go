@@ -56,6 +56,12 @@ func ParseBits(s string) (Bits, error) {
 	if digits == "" {
 		return Bits{}, fmt.Errorf("%w: want hexadecimal digits after %q", ErrBits, length+":")
 	}
+	// Before the length: a character too many, such as the x of 0x, is no number.
+	for i, c := range digits {
+		if _, ok := hexDigit(c); !ok {
+			return Bits{}, fmt.Errorf("%w: got %q as digit %d, want hexadecimal digits after %q", ErrBits, c, i+1, length+":")
+		}
+	}
 	digits = strings.TrimLeft(digits, "0")
 	if len(digits) > (n+3)/4 {
 		return Bits{}, fmt.Errorf("%w: the number needs more than the %d bits it claims", ErrBits, n)
@@ -63,10 +69,7 @@ func ParseBits(s string) (Bits, error) {
 	var w words
 	at := n // the digits go in from the last one
 	for i := len(digits) - 1; i >= 0; i-- {
-		d, ok := hexDigit(digits[i])
-		if !ok {
-			return Bits{}, fmt.Errorf("%w: want hexadecimal digits after %q", ErrBits, length+":")
-		}
+		d, _ := hexDigit(rune(digits[i]))
 		size := min(4, at) // the top digit may have fewer bits
 		if d>>size != 0 {
 			return Bits{}, fmt.Errorf("%w: the number needs more than the %d bits it claims", ErrBits, n)
@@ -77,7 +80,7 @@ func ParseBits(s string) (Bits, error) {
 	return w.bits(n), nil
 }
 
-func hexDigit(c byte) (uint64, bool) {
+func hexDigit(c rune) (uint64, bool) {
 	switch {
 	case '0' <= c && c <= '9':
 		return uint64(c - '0'), true

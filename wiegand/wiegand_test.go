@@ -52,6 +52,25 @@ func TestBitsText(t *testing.T) {
 	}
 }
 
+// A character that is no digit is what is wrong, however long the text is.
+func TestBitsTextNamesTheFault(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"26:0x1FF9090", `got 'x' as digit 2, want hexadecimal digits after "26:"`},
+		{"26: 1FF9090", `got ' ' as digit 1, want hexadecimal digits after "26:"`},
+		{"26:1FF9O90", `got 'O' as digit 5, want hexadecimal digits after "26:"`},
+		{"26:1FF9090\u00a0", `got '\u00a0' as digit 8, want hexadecimal digits after "26:"`},
+		{"26:1FF9090\xff", `got '�' as digit 8, want hexadecimal digits after "26:"`},
+		{"4:" + strings.Repeat("F", 300) + "G", `got 'G' as digit 301, want hexadecimal digits after "4:"`},
+		{"26:", `want hexadecimal digits after "26:"`},
+		{"26:41FF9090", "the number needs more than the 26 bits it claims"},
+		{"26:4000000", "the number needs more than the 26 bits it claims"},
+	} {
+		if _, err := ParseBits(tt.in); !errors.Is(err, ErrBits) || err.Error() != "wiegand: not a card's bits: "+tt.want {
+			t.Errorf("%.20q: got %v, want %s", tt.in, err, tt.want)
+		}
+	}
+}
+
 func TestBitsHide(t *testing.T) {
 	b, err := ParseBits("40:DEADBEEF42")
 	if err != nil {

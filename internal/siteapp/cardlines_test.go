@@ -24,6 +24,7 @@ func TestCardLinesThatAreNone(t *testing.T) {
 		{`{"pacs":"067FE42401"}`, `{"error":"wiegand: not a card's bits: PACS whose last 6 bits are not 0, want 0 in the pad"}`},
 		{`{"pacs":"08FF"}`, `{"error":"wiegand: not a card's bits: PACS with a pad count of 8, want 0 to 7"}`},
 		{`{"pacs":"06"}`, `{"error":"wiegand: not a card's bits: PACS of 1 bytes, want a pad count and 1 byte at least"}`},
+		{`{"bits":26,"hex":" 1FF9090"}`, `{"error":"wiegand: not a card's bits: got ' ' as digit 1, want hexadecimal digits after \"26:\""}`},
 		{`{"bits":0,"hex":"0"}`, `{"error":"wiegand: not a card's bits: want LENGTH:HEX with a length of 1 to 1024"}`},
 		{`{"bits":3,"hex":"7"} {"bits":3,"hex":"7"}`, `{"error":"more than one value on the line"}`},
 		{`{"bits":26,"hex":"1FF9090","bits":27}`, `{"error":"not a card: member \"bits\": given twice, want it once"}`},
