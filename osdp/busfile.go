@@ -171,8 +171,8 @@ func (b *Bus) abort() *request {
 // fileAnswered takes the PD's reply to a fragment.
 func (b *Bus) fileAnswered(now time.Time, p *pd, reply Reply) {
 	j := p.file
-	if j == nil {
-		return // cancelled while it was outstanding
+	if !p.fragmentOut() {
+		return // cancelled while it was outstanding: no word on the file that has come since
 	}
 	wasClear := j.s.InClear()
 	j.s.Answer(now, reply)
@@ -213,14 +213,21 @@ func (b *Bus) fileEnds(now time.Time, p *pd) {
 	j.done(err)
 }
 
-// fileSilent is called when a fragment is met with silence once more, and says
-// whether it should be sent again as it is. Some PDs refuse a file by silence:
-// one that answers to everything else does.
+// fragmentOut says whether what is outstanding at p is a fragment of its file, and
+// not of one that was cancelled.
+func (p *pd) fragmentOut() bool { return p.file != nil && p.file.s.awaits }
+
+// fileSilent is called when a command is met with silence once more, and says
+// whether it should be sent again as it is. Some PDs refuse a file by silence: one
+// that answers to everything else does. That goes for a file that was cancelled
+// meanwhile, too, or such a PD would go offline over it.
 func (b *Bus) fileSilent(now time.Time, p *pd) (again bool) {
-	if p.file == nil || p.outCode != CodeFILETRANSFER || p.silent < fileTries {
+	if !p.awaits || p.outCode != CodeFILETRANSFER || p.silent < fileTries {
 		return true
 	}
-	p.file.suspect = true
+	if p.fragmentOut() {
+		p.file.suspect = true
+	}
 	b.restart(now, p)
 	return false
 }

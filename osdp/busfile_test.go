@@ -319,6 +319,67 @@ func TestSilentRefusal(t *testing.T) {
 	}
 }
 
+// TestCancelledInSilence: cancelling a file that a PD refuses by silence has the
+// PD asked whether it is there, as without that, and told to forget the file. It
+// is never offline.
+func TestCancelledInSilence(t *testing.T) {
+	for _, after := range []int{1, 2, 5} { // fragments
+		b := newFileBench(t, osdp.PDConfig{Keys: osdp.Keys{Current: &keyA}}, osdp.ReceiverOptions{})
+		b.send(osdp.File{Type: 1, Content: content(500)})
+		fragments := 0
+		for end := b.now.Add(20 * time.Second); b.now.Before(end); {
+			f := b.nextAny()
+			if f.Code == osdp.CodeFILETRANSFER {
+				if fragments++; fragments == after {
+					b.bus.CancelFile(b.now, 5)
+				}
+				b.l.session = nil
+				b.silence()
+				continue
+			}
+			b.now = b.now.Add(3 * time.Millisecond)
+			b.bus.Answer(b.now, b.l.answer(f))
+		}
+		s := b.stats()
+		if !errors.Is(b.result, osdp.ErrFileCancelled) || fragments > 10 || !s.Online || !s.Secure || s.Restarts != 1 || !bytes.Contains(b.l.got, []byte{osdp.CodeABORT}) {
+			t.Errorf("cancelled at fragment %d: %v; %d fragments, online %v, secure %v, %d restarts, told % x",
+				after, b.result, fragments, s.Online, s.Secure, s.Restarts, b.l.got)
+		}
+	}
+}
+
+// TestCancelledForAnother: the PD's last word on a file that was cancelled is none
+// on the next.
+func TestCancelledForAnother(t *testing.T) {
+	for _, silent := range []bool{false, true} {
+		b := newFileBench(t, osdp.PDConfig{Keys: osdp.Keys{Current: &keyA}}, osdp.ReceiverOptions{Action: osdp.FTInterleave})
+		b.send(osdp.File{Type: 1, Content: content(100)})
+		f := b.nextAny()
+		for ; f.Code != osdp.CodeFILETRANSFER; f = b.nextAny() {
+			b.bus.Answer(b.now, b.l.answer(f))
+		}
+		b.bus.CancelFile(b.now, 5)
+		b.ended, b.result = false, nil
+		next := osdp.File{Type: 2, Content: content(700)}
+		b.send(next)
+		r := b.l.answer(f) // it has all of it
+		for silent && f.Code == osdp.CodeFILETRANSFER {
+			b.silence()
+			f = b.nextAny()
+		}
+		if !silent {
+			b.bus.Answer(b.now, r)
+		}
+		if b.ended {
+			t.Fatalf("silent %v: the answer to another file ended it: %v", silent, b.result)
+		}
+		b.run(time.Minute)
+		if b.result != nil || len(b.got) != 2 || !bytes.Equal(b.got[1].Content, next.Content) {
+			t.Errorf("silent %v: %v, %d files", silent, b.result, len(b.got))
+		}
+	}
+}
+
 // TestLongPause: a PD that wants half a minute before the next fragment, and
 // nothing else meanwhile, gets one without data before 8 s of silence are over. The
 // file goes on after the half minute, not after the last of those, although the
