@@ -21,7 +21,8 @@ const (
 	fragmentLow  = 64 // bytes; less would be mostly overhead
 	fileTries    = 10 // of one fragment, before the PD is asked whether it is there at all
 	fileAborts   = 3  // for commands, of one file
-	fileRestarts = 5  // after reconnects, of one file
+	fileRestarts = 5  // in a row, of one file, before the PD had confirmed any of it
+	fileStuck    = 50 // in a row, that came no further than one before: it falls over the same byte
 )
 
 // A fileJob is one file on its way to a PD. The Sender knows what goes next,
@@ -35,15 +36,22 @@ type fileJob struct {
 	suspect  bool      // a fragment was met with silence; now the PD is asked whether it is there
 	stale    bool      // the PD was away, and may have forgotten its part
 	aborts   int
-	restarts int
+	restarts int // in a row with nothing confirmed before
+	stuck    int // in a row that came no further than one before
+	furthest int // bytes that were confirmed before a restart, at most
 }
 
 // SendFile sends f to the PD at addr, in what the line has left beside polls
 // and commands. progress, which may be nil, gets the bytes that the PD has
 // confirmed, after each change; done is called once, with nil when the PD has
-// processed the file or is rebooting with it. A PD that goes away in between
-// gets the file from its beginning when it is back. Where the PD allows nothing
-// between fragments, a command aborts the file, goes, and the file begins anew.
+// processed the file or is rebooting with it. Where the PD allows nothing between
+// fragments, a command aborts the file, goes, and the file begins anew.
+//
+// A PD that goes away in between, or whose channel is made anew, gets the file
+// from its beginning when it is back: the protocol has no question for what a PD
+// still holds, and one that forgot it may take what comes next for the whole.
+// It is an ErrFileLost when that happens 5 times before the PD has confirmed any
+// of the file, or 50 times without coming further than before.
 //
 // Credentials go in a channel under the PD's own key alone. Without one, at the
 // start or when it is back, it is an ErrNotSecure.
@@ -241,10 +249,18 @@ func (b *Bus) fileBack(now time.Time, p *pd) {
 	switch {
 	case j.suspect && !j.stale:
 		j.s.Lost()
-	case j.restarts >= fileRestarts:
+	case j.restarts >= fileRestarts || j.stuck >= fileStuck:
 		j.s.Lost()
 	default:
+		confirmed, _ := j.s.Progress()
 		j.restarts++
+		j.stuck++
+		if confirmed > 0 {
+			j.restarts = 0
+		}
+		if confirmed > j.furthest {
+			j.stuck, j.furthest = 0, confirmed
+		}
 		if err := j.s.Restart(b.fileLimits(p)); err != nil {
 			j.s.giveUp(err)
 		}

@@ -296,6 +296,40 @@ func TestFileSurvivesAReboot(t *testing.T) {
 	}
 }
 
+// TestFileOverManyLosses: losses of the session do not end a file that gets
+// somewhere each time, but one that gets nowhere, or never past one place.
+func TestFileOverManyLosses(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		fragments int // from one loss to the next
+		losses    int // in all
+		want      error
+	}{
+		{"ten losses, a part each time", 4, 10, nil},
+		{"at once, each time", 0, 1000, osdp.ErrFileLost},
+		{"at one place, each time", 4, 1000, osdp.ErrFileLost},
+	} {
+		b := newFileBench(t, osdp.PDConfig{Keys: osdp.Keys{Current: &keyA}}, osdp.ReceiverOptions{Action: osdp.FTInterleave})
+		f := osdp.File{Type: 1, Content: content(5000)}
+		b.send(f)
+		losses := 0
+		for fragments := 0; !b.ended && b.now.Sub(b.stats().Since) < 10*time.Minute; {
+			q := b.nextAny()
+			b.now = b.now.Add(3 * time.Millisecond)
+			if q.Code == osdp.CodeFILETRANSFER && losses < tt.losses {
+				if fragments++; fragments > tt.fragments {
+					fragments, b.l.session = 0, nil
+					losses++
+				}
+			}
+			b.bus.Answer(b.now, b.l.answer(q))
+		}
+		if !b.ended || !errors.Is(b.result, tt.want) || (len(b.got) == 1) != (tt.want == nil) {
+			t.Errorf("%s: ended %v after %d losses: %v, %d files; want %v", tt.name, b.ended, losses, b.result, len(b.got), tt.want)
+		}
+	}
+}
+
 // TestSilentRefusal: libosdp's PD says no to a file by saying nothing, and
 // forgets its session. Everything else goes on.
 func TestSilentRefusal(t *testing.T) {
