@@ -36,14 +36,16 @@ func (l *Line) SetKey(ctx context.Context, addr uint8, key Key) error {
 }
 
 // Install is Bus.Install until ctx ends, and waits for its end. A ctx without a
-// deadline has MaxInstall. An error that is an ErrNotSent means that the PD has
+// deadline has MaxInstall. It ends by then though nobody runs the line. An error that is an ErrNotSent means that the PD has
 // what it had; after another it may have key.
 func (l *Line) Install(ctx context.Context, addr uint8, key Key) error {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, MaxInstall)
+		defer cancel()
+	}
 	return l.await(ctx, addr, func(now time.Time, done func(error)) error {
-		until := now.Add(MaxInstall)
-		if d, ok := ctx.Deadline(); ok {
-			until = d
-		}
+		until, _ := ctx.Deadline()
 		if err := l.bus.Install(now, addr, key, until, done); err != nil {
 			return fmt.Errorf("%w: %w", ErrNotSent, err)
 		}

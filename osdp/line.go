@@ -79,7 +79,7 @@ func (l *Line) Run(ctx context.Context, emit func(Event)) error {
 	defer func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.bus.Down(time.Now()) // for who waits in Send; our own stop is no PD's silence
+		l.bus.Stop(time.Now()) // for who waits in Send and others; our own stop is no PD's silence
 	}()
 	pause, failing := reopenFirst, false
 	for ctx.Err() == nil {

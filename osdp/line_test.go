@@ -23,6 +23,7 @@ type rig struct {
 	t    *testing.T
 	line *osdp.Line
 	pds  []*osdptest.PD
+	stop func() // ends Run and the PDs
 
 	mu     sync.Mutex
 	events []osdp.Event
@@ -53,9 +54,12 @@ func newRig(t *testing.T, opt osdp.Options, cfgs ...osdptest.Config) *rig {
 			t.Errorf("Run: %v", err)
 		}
 	})
-	t.Cleanup(func() {
+	r.stop = func() {
 		cancel()
 		wg.Wait()
+	}
+	t.Cleanup(func() {
+		r.stop()
 		reader.Close()
 	})
 	return r

@@ -55,6 +55,22 @@ func (b *Bus) Down(now time.Time) []Event {
 	return b.take()
 }
 
+// Stop is Down when nobody will call Next any more: the files that would wait for
+// their PDs end as well, with an ErrOffline, and Installs with an ErrInstall.
+func (b *Bus) Stop(now time.Time) []Event {
+	evs := b.Down(now)
+	for _, p := range b.pds {
+		if p.file != nil {
+			p.file.s.giveUp(ErrOffline)
+			b.fileEnds(now, p)
+		}
+		if p.install != nil {
+			b.endInstall(now, p)
+		}
+	}
+	return evs
+}
+
 // restart brings p up anew from sequence 0. Its commands stay queued, the one
 // outstanding included: who asks for a restart has not taken it, or forgot it.
 func (b *Bus) restart(now time.Time, p *pd) {

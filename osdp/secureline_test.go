@@ -128,3 +128,36 @@ func TestWhatIsOnTheLine(t *testing.T) {
 		})
 	}
 }
+
+// TestStoppedLineKeepsNobodyWaiting: when Run ends, so does all that was under
+// way; what comes after it ends too, an Install by its own time.
+func TestStoppedLineKeepsNobodyWaiting(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		do   func(context.Context, *osdp.Line) error
+		want error
+	}{
+		{"file", func(ctx context.Context, l *osdp.Line) error {
+			return l.SendFile(ctx, 5, osdp.File{Type: 1, Content: make([]byte, 5000)}, nil)
+		}, osdp.ErrOffline},
+		{"install", func(ctx context.Context, l *osdp.Line) error { return l.Install(ctx, 5, keyB) }, osdp.ErrInstall},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := secured(5)
+			c.Files = &osdp.ReceiverOptions{Limit: 1 << 20, Action: osdp.FTInterleave, Delay: time.Second}
+			r := newRig(t, osdp.Options{}, c)
+			r.up()
+			result := make(chan error, 1)
+			go func() { result <- tt.do(t.Context(), r.line) }()
+			synctest.Wait()
+			r.stop()
+			began := time.Now()
+			if err := <-result; !errors.Is(err, tt.want) || time.Since(began) > 0 {
+				t.Errorf("%s: %v after %v, want %v at once", tt.name, err, time.Since(began), tt.want)
+			}
+			if err := tt.do(t.Context(), r.line); !errors.Is(err, tt.want) || time.Since(began) > osdp.MaxInstall {
+				t.Errorf("%s after the end: %v after %v, want %v", tt.name, err, time.Since(began), tt.want)
+			}
+		})
+	}
+}
