@@ -74,6 +74,8 @@ type secured struct {
 	candidate int // of candidates
 	tries     int // of it
 	failures  Trouble
+	refusals  int       // of handshakes, in a row, that were not counted as tries
+	proven    time.Time // last reply inside a channel
 	holds     int       // rounds of failures in a row
 	guesses   int       // wrong MACs that still count
 	guessed   time.Time // when the last was added
@@ -172,6 +174,9 @@ func (b *Bus) distrust(now time.Time, p *pd, why Trouble, wait time.Duration) {
 // for an answer may have been a late one; then the next key; then p must wait.
 func (b *Bus) unproven(now time.Time, p *pd, why Trouble) {
 	p.stats.Refused++
+	if why == NoChannel && b.patient(now, p) {
+		return
+	}
 	p.channel, p.failures = nil, max(p.failures, why)
 	if p.tries++; p.tries >= handshakeTries {
 		p.tries = 0
@@ -185,6 +190,22 @@ func (b *Bus) unproven(now time.Time, p *pd, why Trouble) {
 	}
 	p.begin(now)
 	b.openChannel(now, p)
+}
+
+// patient says whether p, which refused a handshake, is asked again without
+// counting that as a try. One that had a channel a moment ago has a key still; until
+// it would be offline for silence, it is busy with something else.
+func (b *Bus) patient(now time.Time, p *pd) bool {
+	left := p.proven.Add(b.opt.Offline).Sub(now)
+	if !p.stats.Online || p.install != nil || left <= 0 {
+		return false
+	}
+	if p.refusals++; p.refusals >= handshakeTries {
+		now = now.Add(min(retryFirst<<min(p.refusals-handshakeTries, 8), holdFirst, left))
+	}
+	p.begin(now)
+	b.openChannel(now, p)
+	return true
 }
 
 // hold is how long the next round of handshakes waits.
@@ -225,7 +246,7 @@ func (b *Bus) shakeHands(now time.Time, p *pd, f Frame) {
 		return
 	}
 	p.channel, p.shake, p.since = channel, nil, now
-	p.badMACs, p.tries = 0, 0
+	p.badMACs, p.tries, p.refusals = 0, 0, 0
 	p.stats.Handshakes++
 	p.step = stepIdentity
 }
@@ -314,7 +335,7 @@ func (b *Bus) opened(now time.Time, p *pd, f Frame) (done bool) {
 	case err != nil:
 		p.stats.ClearData++
 	}
-	f.Data = data
+	f.Data, p.proven = data, now
 	b.accept(now, p, f)
 	return true
 }

@@ -602,6 +602,63 @@ func TestLostSession(t *testing.T) {
 	}
 }
 
+// TestShakesHandsLater: a PD that refuses the handshake although it was in a
+// channel a moment ago is asked again, with pauses, and is offline no sooner
+// than for silence. One that answers with a wrong key is, at once.
+func TestShakesHandsLater(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		refuses   time.Duration // from the loss of its session
+		has       osdp.Key      // after that
+		from, to  time.Duration // when it is offline; 0 for never
+		most      int           // handshakes asked for
+		recovered time.Duration // at the latest
+	}{
+		{name: "for three polls", refuses: 10 * time.Millisecond, has: keyA, most: 4, recovered: 200 * time.Millisecond},
+		{name: "for 3 s", refuses: 3 * time.Second, has: keyA, most: 12, recovered: 4100 * time.Millisecond},
+		{name: "for 7.5 s", refuses: 7500 * time.Millisecond, has: keyA, most: 16, recovered: 8500 * time.Millisecond},
+		{name: "for ever", refuses: time.Hour, from: 8 * time.Second, to: 8200 * time.Millisecond, most: 18},
+		{name: "wrong key", has: keyB, to: 200 * time.Millisecond, most: 3},
+		{name: "for three polls, then wrong key", refuses: 10 * time.Millisecond, has: keyB, to: 400 * time.Millisecond, most: 8},
+	} {
+		l := newLock(t, keyA)
+		k := newKeyed(t, l, osdp.PDConfig{Addr: 5, Keys: osdp.Keys{Current: &keyA}})
+		k.want(osdp.LocalStatus, time.Second)
+		k.step(nil)
+		lost, asked := k.now, 0
+		l.session, l.key = nil, tt.has
+		k.evs = nil
+		offline, secured := time.Duration(0), time.Duration(0)
+		for k.now.Sub(lost) < 10*time.Second && offline == 0 && secured == 0 {
+			f := k.nextAny()
+			r := l.answer(f)
+			if f.Code == osdp.CodeCHLNG {
+				if asked++; k.now.Sub(lost) < tt.refuses {
+					r = k.reply(f, osdp.NAK{Reason: osdp.NAKRecord})
+				}
+			}
+			k.now = k.now.Add(3 * time.Millisecond)
+			evs, _ := k.bus.Answer(k.now, r)
+			for _, e := range evs {
+				switch e.Kind {
+				case osdp.Offline:
+					offline = k.now.Sub(lost)
+				case osdp.Secured:
+					secured = k.now.Sub(lost)
+				}
+			}
+		}
+		switch {
+		case asked > tt.most:
+			t.Errorf("%s: %d handshakes, want %d at the most", tt.name, asked, tt.most)
+		case tt.recovered > 0 && (offline > 0 || secured == 0 || secured > tt.recovered):
+			t.Errorf("%s: offline after %v, in a channel after %v, want that within %v", tt.name, offline, secured, tt.recovered)
+		case tt.recovered == 0 && (secured > 0 || offline < tt.from || offline > tt.to):
+			t.Errorf("%s: offline after %v, in a channel after %v, want it offline after %v to %v", tt.name, offline, secured, tt.from, tt.to)
+		}
+	}
+}
+
 // TestClearInsideAChannel does not count, whatever it is.
 func TestClearInsideAChannel(t *testing.T) {
 	l := newLock(t, keyA)

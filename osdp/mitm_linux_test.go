@@ -301,7 +301,7 @@ func (s *site) wait(most time.Duration, kinds ...osdp.Kind) (osdp.Event, bool) {
 // want is wait for what must happen soon, and nothing of not before it.
 func (s *site) want(kind osdp.Kind, not ...osdp.Kind) osdp.Event {
 	s.t.Helper()
-	most := 5 * time.Second
+	most := 10 * time.Second // one that refuses has 8 s before it is offline
 	if s.real {
 		most = 20 * time.Second // the machine may have other things to do
 	}
