@@ -72,7 +72,7 @@ func TestDescribeHides(t *testing.T) {
 	secret := []byte("4711")
 	for _, r := range []osdp.Reply{
 		osdp.KEYPAD{Keys: secret}, osdp.RAW{Bits: 32, Data: secret}, osdp.FMT{Chars: secret}, osdp.MFGREP{Data: secret},
-		osdp.BIOREADR{Template: secret}, osdp.XRD{Mode: 1, Reply: 2, Data: secret}, osdp.PIVDATAR{Part: osdp.Part{Length: 4}, Data: secret},
+		osdp.BIOREADR{Template: secret}, osdp.CardAnswer{APDU: secret}, osdp.PIVDATAR{Part: osdp.Part{Length: 4}, Data: secret},
 		osdp.RawReply{Op: 0xe1, Data: secret}, osdp.RawReply{Op: osdp.CodeRAW, Data: secret[:3]},
 	} {
 		data, err := r.AppendData(nil)
@@ -94,6 +94,57 @@ func TestDescribeHides(t *testing.T) {
 			if shown := strings.Contains(text, "4711") || strings.Contains(text, "343731"); shown != show {
 				t.Errorf("show %v: %s", show, text)
 			}
+		}
+	}
+}
+
+// TestShownSecrets: where a secret is shown, it has as many bytes as the text
+// says, and no header comes with it.
+func TestShownSecrets(t *testing.T) {
+	secret := []byte{0xca, 0xfe, 0xba, 0xbe}
+	vendor, part := [3]byte{1, 2, 3}, osdp.Part{Total: 4, Length: 4}
+	for _, tt := range []struct {
+		want    string
+		command osdp.Command
+		reply   osdp.Reply
+	}{
+		{"KEYSET key of 4 bytes cafebabe", osdp.KEYSET{Kind: osdp.KeyAES128, Key: secret}, nil},
+		{"MFG of vendor 010203, 4 bytes cafebabe", osdp.MFG{Vendor: vendor, Data: secret}, nil},
+		{"MFG of vendor 010203, 0 bytes", osdp.MFG{Vendor: vendor}, nil},
+		{"FILETRANSFER type 1, 4 bytes at 8 of 99 cafebabe", osdp.FILETRANSFER{Type: 1, Total: 99, Offset: 8, Data: secret}, nil},
+		{"BIOMATCH reader 1, type 2, format 0, quality 3, template of 4 bytes cafebabe", osdp.BIOMATCH{Reader: 1, Type: 2, Quality: 3, Template: secret}, nil},
+		{"XWR APDU of 4 bytes cafebabe", osdp.SendAPDU{Reader: 1, APDU: secret}, nil},
+		{"XWR PIN entry of 4 to 8 digits, APDU of 4 bytes cafebabe", osdp.EnterPIN{Reader: 1, Min: 4, Max: 8, APDU: secret}, nil},
+		{"XWR mode 7 command 8, 4 bytes cafebabe", osdp.XWR{Mode: 7, Command: 8, Data: secret}, nil},
+		{"GENAUTH 4 bytes at 0 of 4 cafebabe", osdp.GENAUTH{Part: part, Algorithm: 1, KeyRef: 2, Data: secret}, nil},
+		{"CRAUTH 4 bytes at 0 of 4 cafebabe", osdp.CRAUTH{Part: part, Algorithm: 1, KeyRef: 2, Data: secret}, nil},
+		{"0xE1 4 bytes cafebabe", osdp.RawCommand{Op: 0xe1, Data: secret}, nil},
+		{"KEYSET 4 bytes cafebabe", osdp.RawCommand{Op: osdp.CodeKEYSET, Data: secret}, nil}, // not a KEYSET
+		{"RAW card of 32 bits 32:CAFEBABE", nil, osdp.RAW{Bits: 32, Data: secret}},
+		{`FMT card of 4 characters "1234"`, nil, osdp.FMT{Chars: []byte("1234")}},
+		{`KEYPAD 2 keys "1#"`, nil, osdp.KEYPAD{Keys: []byte{'1', osdp.KeyPound}}},
+		{"BIOREADR reader 1, scanned, type 2, quality 3, template of 4 bytes cafebabe", nil, osdp.BIOREADR{Reader: 1, Type: 2, Quality: 3, Template: secret}},
+		{"MFGREP of vendor 010203, 4 bytes cafebabe", nil, osdp.MFGREP{Vendor: vendor, Data: secret}},
+		{"XRD card info, 4 bytes of CSN and 1 of data cafebabe 05", nil, osdp.CardInfo{Reader: 1, CSN: secret, Data: []byte{5}}},
+		{"XRD card answer, status 0, APDU of 4 bytes cafebabe", nil, osdp.CardAnswer{Reader: 1, APDU: secret}},
+		{"XRD mode 7 reply 8, 4 bytes cafebabe", nil, osdp.XRD{Mode: 7, Reply: 8, Data: secret}},
+		{"PIVDATAR 4 bytes at 0 of 4 cafebabe", nil, osdp.PIVDATAR{Part: part, Data: secret}},
+		{"GENAUTHR 4 bytes at 0 of 4 cafebabe", nil, osdp.GENAUTHR{Part: part, Data: secret}},
+		{"CRAUTHR 4 bytes at 0 of 4 cafebabe", nil, osdp.CRAUTHR{Part: part, Data: secret}},
+		{"0xE2 4 bytes cafebabe", nil, osdp.RawReply{Op: 0xe2, Data: secret}},
+		{"RAW 3 bytes cafeba", nil, osdp.RawReply{Op: osdp.CodeRAW, Data: secret[:3]}}, // not a RAW
+	} {
+		m := tt.command
+		if m == nil {
+			m = tt.reply
+		}
+		data, err := m.AppendData(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := message(t, osdp.Frame{Addr: 3, Reply: tt.reply != nil, Code: m.Code(), Data: data})
+		if text := got.Name() + " " + got.Text(true); text != tt.want {
+			t.Errorf("got %q, want %q", text, tt.want)
 		}
 	}
 }

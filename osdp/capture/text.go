@@ -72,7 +72,7 @@ func (m Message) Text(show bool) string {
 		}
 	}
 	if show && strings.Contains(s, hidden) {
-		return strings.Replace(s, hidden, secretText(m), 1)
+		return strings.Replace(s, " "+hidden, lead(secretText(m)), 1)
 	}
 	if show && m.Verdict == NoFrame {
 		return s + ": " + hex.EncodeToString(m.Wire)
@@ -104,6 +104,9 @@ const hidden = "(hidden)"
 
 // secretText is what stands where hidden stood.
 func secretText(m Message) string {
+	if m.FromACU {
+		return hex.EncodeToString(commandSecret(m))
+	}
 	switch r := m.Reply.(type) {
 	case osdp.RAW:
 		return number(r.Data, r.Bits)
@@ -111,8 +114,61 @@ func secretText(m Message) string {
 		return fmt.Sprintf("%q", r.Chars)
 	case osdp.KEYPAD:
 		return fmt.Sprintf("%q", keys(r.Keys))
+	case osdp.XRD:
+		if card, ok := r.Meaning().(osdp.CardInfo); ok {
+			return hex.EncodeToString(card.CSN) + lead(hex.EncodeToString(card.Data))
+		}
 	}
-	return hex.EncodeToString(m.Data)
+	return hex.EncodeToString(replySecret(m))
+}
+
+// commandSecret is what a command carries beside what its text says.
+func commandSecret(m Message) []byte {
+	switch c := m.Command.(type) {
+	case osdp.KEYSET:
+		return c.Key
+	case osdp.MFG:
+		return c.Data
+	case osdp.FILETRANSFER:
+		return c.Data
+	case osdp.BIOMATCH:
+		return c.Template
+	case osdp.GENAUTH:
+		return c.Data
+	case osdp.CRAUTH:
+		return c.Data
+	case osdp.XWR:
+		switch means := c.Meaning().(type) {
+		case osdp.SendAPDU:
+			return means.APDU
+		case osdp.EnterPIN:
+			return means.APDU
+		}
+		return c.Data
+	}
+	return m.Data // of a RawCommand
+}
+
+// replySecret is commandSecret for replies.
+func replySecret(m Message) []byte {
+	switch r := m.Reply.(type) {
+	case osdp.MFGREP:
+		return r.Data
+	case osdp.BIOREADR:
+		return r.Template
+	case osdp.PIVDATAR:
+		return r.Data
+	case osdp.GENAUTHR:
+		return r.Data
+	case osdp.CRAUTHR:
+		return r.Data
+	case osdp.XRD:
+		if answer, ok := r.Meaning().(osdp.CardAnswer); ok {
+			return answer.APDU
+		}
+		return r.Data
+	}
+	return m.Data // of a RawReply
 }
 
 // number writes the first n bits of left aligned data as `latchkey-agent card
