@@ -106,7 +106,7 @@ var (
 	descTamper      = desc{"latchkey_reader_tamper", "1 while the reader reports that somebody is at its housing.", byReader}
 	descRetries     = desc{"latchkey_reader_retries_total", "Commands that had to be said again.", byReader}
 	descCRC         = desc{"latchkey_reader_crc_errors_total", "Answers that came damaged.", byReader}
-	descNaks        = desc{"latchkey_reader_naks_total", "Commands that the reader refused, by the code that it gave: 1 to 9, or other.", []string{"controller", "reader", "code"}}
+	descNaks        = desc{"latchkey_reader_naks_total", "Commands that the reader refused, by the code that it gave, in decimal: those of OSDP and of SIA, or other.", []string{"controller", "reader", "code"}}
 	descMAC         = desc{"latchkey_reader_mac_errors_total", "Answers in the reader's name that were not authentic.", byReader}
 	descClear       = desc{"latchkey_reader_clear_replies_total", "Answers without encryption where it is wanted; they are not believed.", byReader}
 	descUnshaken    = desc{"latchkey_reader_refused_handshakes_total", "Secure channels that did not come up.", byReader}

@@ -161,7 +161,7 @@ latchkey_reader_crc_errors_total{controller="bus-1",reader="front"} 5
 # HELP latchkey_reader_mac_errors_total Answers in the reader's name that were not authentic.
 # TYPE latchkey_reader_mac_errors_total counter
 latchkey_reader_mac_errors_total{controller="bus-1",reader="lab"} 11
-# HELP latchkey_reader_naks_total Commands that the reader refused, by the code that it gave: 1 to 9, or other.
+# HELP latchkey_reader_naks_total Commands that the reader refused, by the code that it gave, in decimal: those of OSDP and of SIA, or other.
 # TYPE latchkey_reader_naks_total counter
 latchkey_reader_naks_total{code="3",controller="bus-1",reader="front"} 2
 latchkey_reader_naks_total{code="other",controller="bus-1",reader="front"} 1

@@ -18,7 +18,7 @@ type Quality struct {
 	ReplyMax     float64 `json:"reply_max_seconds"`
 	WorstPollGap float64 `json:"worst_poll_gap_seconds"` // the longest time from one poll to the next while it was online
 
-	NAKs map[string]uint64 `json:"naks,omitempty"` // refusals by code, "1" to "9" and NAKOther
+	NAKs map[string]uint64 `json:"naks,omitempty"` // refusals by code, each that osdp names in decimal digits, and NAKOther
 	Busy uint64            `json:"busy"`
 
 	Handshakes        uint64 `json:"handshakes"`         // secure channels that came up
@@ -53,7 +53,7 @@ func short(seconds float64) string {
 	return d.Round(100 * time.Millisecond).String()
 }
 
-// NAKOther is the code of a refusal for a reason that nobody knows.
+// NAKOther stands for the codes of refusals that nobody knows.
 const NAKOther = "other"
 
 // The kinds of stray frames.
@@ -106,14 +106,11 @@ func qualityOf(s osdp.PDStats) *Quality {
 
 func naksOf(s osdp.PDStats) map[string]uint64 {
 	counts := map[string]uint64{}
-	for code, n := range s.NAKCodes {
-		switch {
-		case n == 0:
-		case code == 0:
-			counts[NAKOther] = n
-		default:
-			counts[strconv.Itoa(code)] = n
-		}
+	for code, n := range s.NAKCodes.All() {
+		counts[strconv.Itoa(int(code))] = n
+	}
+	if n := s.NAKCodes.Other; n > 0 {
+		counts[NAKOther] = n
 	}
 	return counts
 }

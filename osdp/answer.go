@@ -130,11 +130,11 @@ func (b *Bus) answered(now time.Time, p *pd, f Frame) (done bool) {
 // refusal counts a NAK.
 func (b *Bus) refusal(p *pd, data []byte) {
 	p.stats.NAKs++
-	code := 0
-	if len(data) > 0 && int(data[0]) < len(p.stats.NAKCodes) {
-		code = int(data[0])
+	if len(data) == 0 {
+		p.stats.NAKCodes.Other++
+		return
 	}
-	p.stats.NAKCodes[code]++
+	p.stats.NAKCodes.Add(NAKCode(data[0]))
 }
 
 // Silence tells that no answer to the last Next came in time.

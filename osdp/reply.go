@@ -3,6 +3,7 @@ package osdp
 import (
 	"encoding/binary"
 	"fmt"
+	"iter"
 )
 
 // A Reply is what a PD sends. Two forms never differ: what ParseReply makes of
@@ -24,27 +25,78 @@ type BUSY struct{}
 // A NAKCode says why a PD refused.
 type NAKCode uint8
 
-// The refusals, OSDP v2.2 §7.3, table 47.
+// The refusals, OSDP v2.2 §7.3, table 47, and those that SIA's
+// libosdp-conformance has beside them (iec-nak.h).
 const (
-	NAKNone       NAKCode = 0
-	NAKCheck      NAKCode = 1 // CRC or checksum wrong
-	NAKLength     NAKCode = 2 // command length wrong
-	NAKUnknown    NAKCode = 3 // no such command
-	NAKSequence   NAKCode = 4 // unexpected sequence number
-	NAKBlock      NAKCode = 5 // security block not supported
-	NAKSecurity   NAKCode = 6 // wants encryption, or has no session
-	NAKBioType    NAKCode = 7
-	NAKBioFormat  NAKCode = 8
-	NAKRecord     NAKCode = 9 // cannot do what a record asks
-	lastKnownNAKs         = NAKRecord
+	NAKNone      NAKCode = 0
+	NAKCheck     NAKCode = 1 // CRC or checksum wrong
+	NAKLength    NAKCode = 2 // command length wrong
+	NAKUnknown   NAKCode = 3 // no such command
+	NAKSequence  NAKCode = 4 // unexpected sequence number
+	NAKBlock     NAKCode = 5 // security block not supported
+	NAKSecurity  NAKCode = 6 // wants encryption, or has no session
+	NAKBioType   NAKCode = 7
+	NAKBioFormat NAKCode = 8
+	NAKRecord    NAKCode = 9    // cannot do what a record asks
+	NAKNoCard    NAKCode = 0x10 // card not found
+	NAKTransmit  NAKCode = 0x11 // transmission failed
+	NAKInternal  NAKCode = 0x12 // error inside the PD
+	NAKPrivate   NAKCode = 0xff // the manufacturer's own
 )
 
+// String is the code's name, or the code where it has none.
 func (c NAKCode) String() string {
-	if c <= lastKnownNAKs {
-		return [...]string{"no error", "bad check", "wrong length", "unknown command", "unexpected sequence", "security block not supported",
-			"security conditions not met", "biometric type not supported", "biometric format not supported", "record cannot be processed"}[c]
+	i, named := c.index()
+	if !named {
+		return fmt.Sprintf("error 0x%02x", uint8(c))
 	}
-	return fmt.Sprintf("error 0x%02x", uint8(c))
+	return [namedNAKs]string{"no error", "bad check", "wrong length", "unknown command", "unexpected sequence", "security block not supported",
+		"security conditions not met", "biometric type not supported", "biometric format not supported", "record cannot be processed",
+		"card not found", "transmission failed", "internal error", "manufacturer's own error"}[i]
+}
+
+// namedNAKs is how many codes have a name.
+const namedNAKs = 14
+
+// index is the place of c among the codes that have a name.
+func (c NAKCode) index() (i int, named bool) {
+	switch {
+	case c <= NAKRecord:
+		return int(c), true
+	case c >= NAKNoCard && c <= NAKInternal:
+		return int(c-NAKNoCard+NAKRecord) + 1, true
+	case c == NAKPrivate:
+		return namedNAKs - 1, true
+	}
+	return 0, false
+}
+
+// NAKCounts counts refusals by their code.
+type NAKCounts struct {
+	Other uint64 // whose code has no name, or that gave none
+	named [namedNAKs]uint64
+}
+
+// Add counts a refusal with code c.
+func (n *NAKCounts) Add(c NAKCode) {
+	if i, named := c.index(); named {
+		n.named[i]++
+	} else {
+		n.Other++
+	}
+}
+
+// All yields the codes with a name that came, in ascending order, and how often
+// each did.
+func (n NAKCounts) All() iter.Seq2[NAKCode, uint64] {
+	return func(yield func(NAKCode, uint64) bool) {
+		for c := range 256 {
+			i, named := NAKCode(c).index()
+			if named && n.named[i] > 0 && !yield(NAKCode(c), n.named[i]) {
+				return
+			}
+		}
+	}
 }
 
 // NAK says: no.

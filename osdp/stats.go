@@ -25,7 +25,7 @@ type PDStats struct {
 	Retries      uint64        // repeats of any command
 	CRCErrors    uint64        // frames with a wrong check while this PD was to answer
 	NAKs         uint64        // refusals of any kind
-	NAKCodes     [10]uint64    // of them, by NAKCode 1 to 9; index 0 counts the others
+	NAKCodes     NAKCounts     // of them, by what they say
 	Busy         uint64        // BUSY replies
 	Reserved     uint64        // replies with reserved control bits set
 	Restarts     uint64        // starts at sequence 0 of an online PD

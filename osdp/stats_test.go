@@ -2,6 +2,8 @@ package osdp_test
 
 import (
 	"bytes"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -60,6 +62,46 @@ func TestStrayReplies(t *testing.T) {
 	}
 	if s := from(first.Addr); s.Ignored != 2 {
 		t.Errorf("%d ignored, want 2", s.Ignored)
+	}
+}
+
+// TestRefusalsByCode: each code that has a name is counted by itself, and every
+// other one with those that gave none.
+func TestRefusalsByCode(t *testing.T) {
+	counts := func(h *hand) map[osdp.NAKCode]uint64 { return maps.Collect(h.bus.Stats()[0].NAKCodes.All()) }
+	named := []osdp.NAKCode{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0x10, 0x11, 0x12, 0xff}
+	names := map[string]bool{}
+	for code := range 256 {
+		h := newHand(t, osdp.Options{}, 5)
+		h.up()
+		before := counts(h)
+		h.answer(h.next(), osdp.NAK{Reason: osdp.NAKCode(code)})
+		got, s := counts(h), h.bus.Stats()[0]
+		if slices.Contains(named, osdp.NAKCode(code)) {
+			before[osdp.NAKCode(code)]++
+			names[osdp.NAKCode(code).String()] = true
+		} else if s.NAKCodes.Other != 1 {
+			t.Errorf("code 0x%02x: %d others, want 1", code, s.NAKCodes.Other)
+		}
+		var sum uint64
+		for _, n := range got {
+			sum += n
+		}
+		if !maps.Equal(got, before) || sum+s.NAKCodes.Other != s.NAKs {
+			t.Errorf("code 0x%02x: %v and %d others of %d, want %v", code, got, s.NAKCodes.Other, s.NAKs, before)
+		}
+	}
+	if len(names) != len(named) || names["error 0xff"] {
+		t.Errorf("%d codes have the names %v", len(named), names)
+	}
+	h := newHandOf(t, osdp.Options{Rand: bytes.NewReader(make([]byte, 64))}, osdp.PDConfig{Addr: 5, Keys: osdp.Keys{Current: &keyA}})
+	f := h.nextAny()
+	for ; f.Code != osdp.CodeCHLNG; f = h.nextAny() {
+		h.answer(f, plain(f))
+	}
+	h.answer(osdp.Frame{Addr: f.Addr, Seq: f.Seq}, osdp.RawReply{Op: osdp.CodeNAK})
+	if n := h.bus.Stats()[0].NAKCodes.Other; n != 1 {
+		t.Errorf("%d refusals without a code, want 1", n)
 	}
 }
 

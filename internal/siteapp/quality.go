@@ -65,14 +65,11 @@ func qualityOf(s osdp.PDStats) readerQuality {
 	if s.ID != (osdp.PDID{}) {
 		q.Identity = s.ID.String()
 	}
-	for code, n := range s.NAKCodes {
-		switch {
-		case n == 0:
-		case code == 0:
-			q.NAKs["other"] = n
-		default:
-			q.NAKs[osdp.NAKCode(code).String()] = n
-		}
+	for code, n := range s.NAKCodes.All() {
+		q.NAKs[code.String()] = n
+	}
+	if n := s.NAKCodes.Other; n > 0 {
+		q.NAKs["other"] = n
 	}
 	return q
 }

@@ -17,7 +17,9 @@ func TestQualityInWords(t *testing.T) {
 		Addr: 7, Online: true, Polls: 1000, Retries: 3, CRCErrors: 2, Echoes: 5, OtherPanel: 4, Unasked: 6, MACErrors: 8, ClearReplies: 9,
 		WorstPollGap: 250 * time.Millisecond, ID: osdp.PDID{Serial: 1},
 	}
-	s.NAKCodes[0], s.NAKCodes[osdp.NAKUnknown], s.NAKCodes[osdp.NAKSequence] = 1, 2, 3
+	for _, code := range []osdp.NAKCode{0x13, osdp.NAKUnknown, osdp.NAKUnknown, osdp.NAKNoCard} {
+		s.NAKCodes.Add(code)
+	}
 	s.Latency.Counts[3], s.Latency.Max = 100, 3*time.Millisecond
 	q := qualityOf(s)
 	q.Line, q.Readers = "bus-1", []string{"in", "out"}
@@ -28,7 +30,7 @@ func TestQualityInWords(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `READER   LINE   ADDRESS  STATE          POLLS  RETRIES  CRC ERRORS  REPLY p50/p99/max  WORST GAP  REFUSALS
-in, out  bus-1  7        NOT ENCRYPTED  1000   3        2           3ms/3ms/3ms        250ms      other 1, unexpected sequence 3, unknown command 2
+in, out  bus-1  7        NOT ENCRYPTED  1000   3        2           3ms/3ms/3ms        250ms      card not found 1, other 1, unknown command 2
 far      bus-1  9        offline        0      0        0           -                  -          -
 odd      bus-1  10       not served     0      0        0           -                  -          -
 - in, out: 5 of our own frames came back: the adapter hears itself; that is harmless
