@@ -303,7 +303,7 @@ func (p *pairing) decodesHandshake() {
 func (p *pairing) discovers() {
 	p.t.Helper()
 	out := p.ok("address 1: vendor 4C4B59", "discover", "--port", p.port, "--addresses", "1-3")
-	if !strings.Contains(out, "address 2: vendor 4C4B59") || strings.Contains(out, "address 3") || !strings.Contains(out, "secure channel") {
+	if !strings.Contains(out, "address 2: vendor 4C4B59") || strings.Contains(out, "address 3") || !strings.Contains(out, "secure channel") || !strings.HasPrefix(out, "Looking at "+p.port+" with 9600 bit/s for 3 addresses, ") {
 		p.t.Errorf("discover:\n%s", out)
 	}
 	out = p.ok("", "discover", "--port", p.port, "--addresses", "2", "--baud", "all", "--json")

@@ -63,10 +63,6 @@ func (c *discoverCmd) Run(e *program.Env) error {
 	}
 	found := 0
 	for _, baud := range bauds {
-		if !c.JSON {
-			fmt.Fprintf(e.Stdout, "Looking at %s with %d bit/s for %s, some %v.\n", c.Port, baud, count(len(addrs), "address"),
-				(time.Duration(len(addrs)) * silentAddress).Round(time.Second))
-		}
 		if err := c.look(e, baud, addrs, func(f osdp.Found) error {
 			found++
 			return c.print(e, baud, f)
@@ -87,6 +83,10 @@ func (c *discoverCmd) look(e *program.Env, baud int, addrs []uint8, found func(o
 	}
 	if err != nil {
 		return fmt.Errorf("osdp discover: %w", err)
+	}
+	if !c.JSON {
+		fmt.Fprintf(e.Stdout, "Looking at %s with %d bit/s for %s, some %v.\n", c.Port, baud, count(len(addrs), "address"),
+			(time.Duration(len(addrs)) * silentAddress).Round(time.Second))
 	}
 	var printing error
 	err = osdp.Discover(e.Context, port, baud, addrs, func(f osdp.Found) { printing = cmp.Or(printing, found(f)) })
