@@ -121,6 +121,7 @@ type Bus struct {
 	sentAt  time.Time
 	audible bool      // something came back since, damaged though
 	command bool      // the last exchange was a command of Submit
+	filed   time.Time // when a fragment of a file was sent last
 	deadDue time.Time // when dead PDs have paid for the bus time they took
 	lastID  uint64
 	wire    []byte // MARK and frame, reused
@@ -410,6 +411,9 @@ func (b *Bus) Next(now time.Time) (x Exchange, wait time.Duration) {
 	}
 	b.cur, b.sentAt, b.audible, b.command = p, now, false, p.req != nil
 	p.busy = false
+	if p.outCode == CodeFILETRANSFER {
+		b.filed = now
+	}
 	b.wire = append(append(b.wire[:0], Mark), p.out...)
 	return Exchange{p.addr, p.baud, b.wire, b.opt.ReplyDelay + air(len(b.wire), p.baud)}, 0
 }
@@ -447,9 +451,10 @@ func (b *Bus) overdue(now time.Time, p *pd) bool {
 
 // choose picks the PD whose turn it is, nil for none: doors first, then commands
 // in the order of Submit, then who waits longest. After a command, a PD whose poll is
-// overdue goes first, so that no flow of commands makes the others deaf.
+// overdue goes first, so that no flow of commands makes the others deaf; and after
+// a fragment of a file, who is owed a poll.
 func (b *Bus) choose(now time.Time) *pd {
-	var command, overdue, first *pd
+	var command, overdue, owed, first *pd
 	for _, p := range b.pds {
 		due := b.due(p)
 		if due.After(now) {
@@ -464,11 +469,17 @@ func (b *Bus) choose(now time.Time) *pd {
 		if p.stats.Online && !p.held() && b.overdue(now, p) && (overdue == nil || p.polled.Before(overdue.polled)) {
 			overdue = p
 		}
+		if b.owed(now, p) && (owed == nil || p.due.Before(owed.due)) {
+			owed = p
+		}
 		if first == nil || due.Before(b.due(first)) {
 			first = p
 		}
 	}
-	if command == nil {
+	switch {
+	case command == nil && owed != nil:
+		return owed
+	case command == nil:
 		return first
 	}
 	if b.command && overdue != nil {
@@ -522,7 +533,6 @@ func (b *Bus) build(now time.Time, p *pd) {
 		f.Code = CodePOLL
 		if p.file != nil {
 			p.file.s.Polled()
-			p.file.last = false
 		}
 		p.stats.WorstPollGap = max(p.stats.WorstPollGap, now.Sub(p.polled))
 		p.polled = now

@@ -17,12 +17,14 @@ var (
 const (
 	// fragmentAir is how long a fragment may keep the others on the line waiting,
 	// so that polls 50 ms apart stay within 100 ms.
-	fragmentAir  = 30 * time.Millisecond
-	fragmentLow  = 64 // bytes; less would be mostly overhead
-	fileTries    = 10 // of one fragment, before the PD is asked whether it is there at all
-	fileAborts   = 3  // for commands, of one file
-	fileRestarts = 5  // in a row, of one file, before the PD had confirmed any of it
-	fileStuck    = 50 // in a row, that came no further than one before: it falls over the same byte
+	fragmentAir   = 30 * time.Millisecond
+	fragmentLow   = 64 // bytes; less would be mostly overhead ...
+	fragmentLeast = 4  // ... but goes where polls of each PD within pollEvery need it
+	pollEvery     = 100 * time.Millisecond
+	fileTries     = 10 // of one fragment, before the PD is asked whether it is there at all
+	fileAborts    = 3  // for commands, of one file
+	fileRestarts  = 5  // in a row, of one file, before the PD had confirmed any of it
+	fileStuck     = 50 // in a row, that came no further than one before: it falls over the same byte
 )
 
 // A fileJob is one file on its way to a PD. The Sender knows what goes next,
@@ -32,7 +34,6 @@ type fileJob struct {
 	progress func(confirmed, total int)
 	done     func(error)
 	due      time.Time // when the next fragment may go
-	last     bool      // the last thing sent to the PD was a fragment: now a poll that is due goes first
 	suspect  bool      // a fragment was met with silence; now the PD is asked whether it is there
 	stale    bool      // the PD was away, and may have forgotten its part
 	aborts   int
@@ -91,13 +92,56 @@ func (b *Bus) CancelFile(now time.Time, addr uint8) {
 }
 
 func (b *Bus) fileLimits(p *pd) SendLimits {
-	room := int(fragmentAir*time.Duration(p.baud)/(10*time.Second)) - SealedLen(0) - fileHeader
 	return SendLimits{
 		Receive:     p.stats.Caps.ReceiveSize(),
 		Secure:      p.secureOnly(),
-		MaxFragment: max(room, fragmentLow),
+		MaxFragment: b.fragmentMost(p),
 		Quiet:       b.opt.Offline * 3 / 4, // the rest is for repeats, and for a PD that counts from earlier
 	}
+}
+
+// fragmentMost is the longest fragment for p, in bytes: what fragmentAir holds, or
+// fragmentLow, but no more than leaves room in pollEvery for a poll of each PD that
+// is online. Alone on a line of 9600 baud that is 32 bytes for a clear PD, and for
+// one in a channel, whose POLL and FTSTAT take 69 of the 100 ms, a single block
+// with 4. That is a tenth of what 64 would bring in a second, but a door comes
+// before a file, and who wants it sooner sets the line faster. Where there is no
+// room even for that, a short fragment would not help either.
+//
+// Of PDs that allow nothing between fragments each has a part of fragmentAir: a
+// card at one of them waits for its next fragment.
+func (b *Bus) fragmentMost(p *pd) int {
+	const around = 4               // characters of an exchange beside its frames: two idle ones, and a MARK at each end
+	status := p.length(b.data[:7]) // of FTSTAT
+	left, alone := pollEvery-air(around+status, p.baud), 0
+	for _, q := range b.pds {
+		if q.stats.Online {
+			left -= air(around+2*q.length(nil), q.baud)
+		}
+		if q.held() {
+			alone++
+		}
+	}
+	fits := func(d time.Duration) int {
+		return MaxFragment(int(d*time.Duration(p.baud)/(10*time.Second)), p.secureOnly())
+	}
+	share := fragmentAir
+	if p.held() {
+		share /= time.Duration(alone)
+	}
+	most := max(fits(share), fragmentLow)
+	if room := fits(left); room >= fragmentLeast {
+		most = min(most, room)
+	}
+	return most
+}
+
+// owed says whether a poll of p goes before any fragment: it is due, and none has
+// gone since the last fragment on the line. A poll that has may wait for the next,
+// or a line with more polls than it can carry would carry no file.
+func (b *Bus) owed(now time.Time, p *pd) bool {
+	return p.stats.Online && p.step == live && !p.awaits && !p.held() && len(p.refresh) == 0 &&
+		!p.due.After(now) && p.polled.Before(b.filed)
 }
 
 // fileDue is when the file of p wants the line; ok is false while it cannot
@@ -136,9 +180,10 @@ func (b *Bus) fileTurn(now time.Time, p *pd) (f FILETRANSFER, ok bool) {
 	case j.s.WantsPoll():
 		return f, false
 	case p.held():
-	case j.last && !p.due.After(now): // a poll is due, too
+	case b.owed(now, p):
 		return f, false
 	}
+	j.s.limits.MaxFragment = b.fragmentMost(p)
 	f, wait, ok := j.s.Next(now)
 	if !ok {
 		b.fileEnds(now, p)
@@ -185,7 +230,7 @@ func (b *Bus) fileAnswered(now time.Time, p *pd, reply Reply) {
 	wasClear := j.s.InClear()
 	j.s.Answer(now, reply)
 	j.progress(j.s.Progress())
-	j.due, j.last = j.s.Ready(), true
+	j.due = j.s.Ready()
 	if p.held() {
 		p.polled = now // a fragment is what it is asked instead
 	}

@@ -121,6 +121,78 @@ func TestFileBesidePolls(t *testing.T) {
 	}
 }
 
+// TestPollsBesideManyFiles: files to many PDs at once take no more from the polls
+// than one does.
+func TestPollsBesideManyFiles(t *testing.T) {
+	for _, n := range []int{2, 4, 8} {
+		var pds []osdp.PDConfig
+		files := map[uint8]*osdp.Receiver{}
+		for addr := uint8(1); int(addr) <= n; addr++ {
+			pds = append(pds, osdp.PDConfig{Addr: addr, Security: osdp.AllowClear})
+			files[addr] = osdp.NewReceiver(osdp.ReceiverOptions{Limit: 1 << 20, Action: osdp.FTInterleave})
+		}
+		h := newHandOf(t, osdp.Options{Baud: 115200}, pds...)
+		polled := map[uint8]time.Time{}
+		worst := time.Duration(0)
+		exchange := func() {
+			f := h.nextAny()
+			r := plain(f)
+			switch f.Code {
+			case osdp.CodePOLL:
+				worst = max(worst, h.now.Sub(polled[f.Addr]))
+				polled[f.Addr] = h.now
+			case osdp.CodeCAP:
+				r = osdp.PDCAP{{Function: osdp.CapCheck, Compliance: 1}, {Function: osdp.CapReceive, Compliance: 0xa0, Number: 5}}
+			case osdp.CodeFILETRANSFER:
+				r = files[f.Addr].Take(osdp.ParseCommand(f.Code, f.Data).(osdp.FILETRANSFER))
+			}
+			h.now = h.now.Add(time.Duration(len(h.wire)) * 10 * time.Second / 115200)
+			h.answer(f, r)
+		}
+		for range 40 * n {
+			exchange()
+		}
+		worst = 0
+		ended := 0
+		for addr := range files {
+			if err := h.bus.SendFile(h.now, addr, osdp.File{Type: 1, Content: content(20_000)}, nil, func(error) { ended++ }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		start := h.now
+		for ended < n {
+			exchange()
+		}
+		if most := 90 * time.Millisecond; worst > most {
+			t.Errorf("%d files: %v between two polls, want %v at most", n, worst, most)
+		}
+		t.Logf("%d files in %v, worst gap %v", n, h.now.Sub(start), worst)
+	}
+}
+
+// TestPollsBesideAFileOnASlowLine: 9600 baud can poll one PD every 100 ms while it
+// gets a file, in a channel too.
+func TestPollsBesideAFileOnASlowLine(t *testing.T) {
+	for _, cfg := range []osdp.PDConfig{{Addr: 5, Keys: osdp.Keys{Current: &keyA}}, {Addr: 5, Security: osdp.AllowClear}} {
+		b := newFileBench(t, cfg, osdp.ReceiverOptions{Action: osdp.FTInterleave})
+		b.air = 10 * time.Second / 9600
+		b.keyed.hand = newHandOf(t, osdp.Options{Rand: rand.NewChaCha8([32]byte{4})}, cfg)
+		for b.stats().Polls < 2 {
+			b.exchange()
+		}
+		b.polls = nil
+		b.send(osdp.File{Type: 1, Content: content(1000)})
+		b.run(time.Minute)
+		worst := time.Duration(0)
+		for i, at := range b.polls[1:] {
+			worst = max(worst, at.Sub(b.polls[i]))
+		}
+		if worst > 100*time.Millisecond || b.result != nil {
+			t.Errorf("security %d: %v; %v between two polls", cfg.Security, b.result, worst)
+		}
+	}
+}
+
 // TestFileAlone: a PD that allows nothing between fragments gets nothing else,
 // but for a command that cannot wait; then the file begins anew.
 func TestFileAlone(t *testing.T) {
