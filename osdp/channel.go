@@ -79,7 +79,7 @@ type secured struct {
 	holds     int       // rounds of failures in a row
 	guesses   int       // wrong MACs that still count
 	guessed   time.Time // when the last was added
-	badMACs   int       // of the command outstanding
+	badMACs   int       // of the command outstanding, and clear refusals of it
 	swapped   bool      // said another identity in the clear
 	claims    PDCAP     // capabilities in the clear, nil if it told none
 	unproved  bool      // its capabilities are those, and to be asked for in the channel
@@ -355,9 +355,14 @@ func (b *Bus) clear(now time.Time, p *pd, f Frame) (done bool) {
 		b.refusal(p, f.Data)
 		b.audible = true
 		b.miss(now, p) // noise: as good as lost
-	case f.Code == CodeNAK && len(f.Data) > 0 && NAKCode(f.Data[0]) != NAKCheck:
+	case f.Code == CodeNAK && len(f.Data) > 0 && (NAKCode(f.Data[0]) == NAKSequence || NAKCode(f.Data[0]) != NAKCheck && f.Seq == p.seq):
+		// It has no session; or it was not the PD who said so, and the true answer,
+		// which may be a card, is lost with the session. The PD that has one repeats
+		// it, and the other its refusal. Only NAK 4 may have a sequence of its own.
 		b.refusal(p, f.Data)
-		b.restart(now, p) // it has no session
+		p.badMACs++
+		b.audible = true
+		b.miss(now, p)
 	default:
 		p.stats.ClearReplies++
 		b.ignore(nil, p)

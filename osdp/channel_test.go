@@ -585,7 +585,8 @@ func TestInstallEnds(t *testing.T) {
 	}
 }
 
-// TestLostSession: a PD that says it has none gets a new one at once.
+// TestLostSession: a PD that says it has none, and again when asked again, gets a
+// new one at once.
 func TestLostSession(t *testing.T) {
 	l := newLock(t, keyA)
 	k := newKeyed(t, l, osdp.PDConfig{Addr: 5, Keys: osdp.Keys{Current: &keyA}})

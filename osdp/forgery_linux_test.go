@@ -4,13 +4,17 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"latchkey/osdp"
 	"latchkey/osdp/osdptest"
+	"latchkey/wiegand"
 )
 
 // TestForger (O6): somebody answers before the PD does, with MACs that he
@@ -187,6 +191,135 @@ func TestInterleaved(t *testing.T) {
 			t.Errorf("%d clear replies, address %d", p.ClearReplies, p.Addr)
 		} else if !w.real && (p.Handshakes != 1 || !p.Since.Before(began)) { // a busy machine may lose the PD
 			t.Errorf("%d handshakes, online since %v", p.Handshakes, p.Since)
+		}
+	})
+}
+
+// A refusal is what somebody says in the clear in a PD's name who wants the
+// panel to believe that the session is lost, or that the PD has no time.
+type refusal struct {
+	code  byte
+	data  []byte
+	ahead uint8 // of the sequence number of the command
+}
+
+func (r refusal) String() string {
+	name := osdp.ReplyName(r.code)
+	if len(r.data) > 0 {
+		name += fmt.Sprint(" ", r.data[0])
+	}
+	return fmt.Sprintf("%s, sequence +%d", name, r.ahead)
+}
+
+// to is r as an answer to the command f.
+func (r refusal) to(f osdp.Frame) []byte {
+	return wireOf(osdp.Frame{Addr: f.Addr, Reply: true, Seq: (f.Seq + r.ahead) % 4, Code: r.code, Data: r.data})
+}
+
+// refusals are NAKs of every code and of some that are none, and BUSY, with the
+// right sequence number and all wrong ones.
+func refusals() (all []refusal) {
+	for ahead := range uint8(4) {
+		all = append(all, refusal{osdp.CodeBUSY, nil, ahead}, refusal{osdp.CodeNAK, nil, ahead}, refusal{osdp.CodeNAK, []byte{0xff}, ahead})
+		for reason := range osdp.NAKRecord + 2 {
+			all = append(all, refusal{osdp.CodeNAK, []byte{byte(reason)}, ahead})
+		}
+	}
+	return all
+}
+
+// TestRefusedInItsName (O8): one refusal in the clear before the PD's true
+// answer, whatever it says, ends no session, and the card behind it arrives, once.
+func TestRefusedInItsName(t *testing.T) {
+	hostile(t, func(w world) {
+		t := w.t
+		s, pd := oneReader(w, &mitm{}, secured(5))
+		s.want(osdp.ReaderStatus)
+		for n, r := range refusals() {
+			b, err := wiegand.MakeBits(26, []byte{byte(n), 2, 3, 0x40})
+			if err != nil {
+				t.Fatal(err)
+			}
+			said := false
+			s.does(func(f sniffed) [][]byte {
+				if !said && f.toPD && f.SCBType >= osdp.SCS15 && f.Code == osdp.CodePOLL {
+					said = true
+					pd.Present(0, b) // so it is what this poll gets
+					s.say(false, r.to(f.Frame))
+				}
+				return [][]byte{f.wire}
+			})
+			if e := s.want(osdp.Card, osdp.CardText, osdp.Keypad, osdp.StaleCard, osdp.Untrusted, osdp.Offline); !slices.Equal(e.Data, b.Bytes()) {
+				t.Errorf("behind %v another card came", r)
+			}
+		}
+		s.never(10*time.Second, osdp.Card, osdp.StaleCard)
+		if p := s.line.Stats()[0]; !w.real && (p.Handshakes != 1 || p.Restarts > 0) { // a busy machine may lose the PD
+			t.Errorf("%d handshakes, %d restarts", p.Handshakes, p.Restarts)
+		}
+		s.yieldsNothing()
+	})
+}
+
+// TestRefusedForever (O8): refusals in the clear before every answer keep a
+// reader away, as cutting its cable does. Nothing is taken in the clear for it,
+// no key but its own is tried, and the reader is back by itself soon after them.
+func TestRefusedForever(t *testing.T) {
+	hostile(t, func(w world) {
+		t := w.t
+		flood := func(r refusal, shakes bool) (away, back time.Duration) {
+			s, pd := oneReader(w, &mitm{}, secured(5))
+			defer s.close()
+			s.want(osdp.ReaderStatus)
+			s.does(func(f sniffed) [][]byte {
+				if f.toPD && (f.SCBType >= osdp.SCS15 || shakes && f.SCBType != 0) {
+					s.say(false, r.to(f.Frame))
+				}
+				return [][]byte{f.wire}
+			})
+			away = s.away(time.Minute)
+			s.does(nil)
+			for began := time.Now(); ; {
+				pd.Withdraw(0)
+				pd.Present(0, card)
+				e, ok := s.wait(100*time.Millisecond, osdp.Card, osdp.CardText, osdp.Keypad)
+				if back = time.Since(began); ok && !slices.Equal(e.Data, card.Bytes()) {
+					t.Errorf("after %v another card came", r)
+				}
+				if ok || back > 2*time.Minute {
+					s.yieldsNothing()
+					return away, back
+				}
+			}
+		}
+		did := map[string][]string{}
+		for _, r := range refusals() {
+			reason := osdp.NAKNone
+			if len(r.data) > 0 {
+				reason = osdp.NAKCode(r.data[0])
+			}
+			few := w.real || raced
+			if r.ahead > 1 || w.real && r.ahead > 0 || few && r.code == osdp.CodeNAK && reason != osdp.NAKSecurity && reason != osdp.NAKSequence {
+				continue
+			}
+			for _, shakes := range []bool{false, true} {
+				away, back := flood(r, shakes)
+				most := 6 * time.Second // the longest pause before a new start, and the start
+				if shakes {
+					most = time.Minute // as for whoever has no key
+				}
+				if back > most && !w.real {
+					t.Errorf("%v: back after %v, want %v at the most", r, back, most)
+				}
+				if r.ahead > 0 && r.code == osdp.CodeNAK && reason != osdp.NAKSequence && away > 0 {
+					t.Errorf("%v kept it away for %v, and is no answer", r, away)
+				}
+				how := fmt.Sprintf("away for %v of it and back %v after it; handshakes refused too: %v", away.Round(100*time.Millisecond), back.Round(100*time.Millisecond), shakes)
+				did[how] = append(did[how], r.String())
+			}
+		}
+		for _, how := range slices.Sorted(maps.Keys(did)) {
+			t.Logf("refusals for %v: %s: %s", w.most(time.Minute), how, strings.Join(did[how], "; "))
 		}
 	})
 }

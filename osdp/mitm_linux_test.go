@@ -320,6 +320,44 @@ func (s *site) never(most time.Duration, kinds ...osdp.Kind) {
 	}
 }
 
+// away lets d go by, and tells how much of it the panel's one reader was offline.
+func (s *site) away(d time.Duration) (off time.Duration) {
+	since, over := time.Time{}, time.NewTimer(s.most(d))
+	defer over.Stop()
+	for {
+		select {
+		case e := <-s.events:
+			switch e.Kind {
+			case osdp.Offline:
+				since = e.At
+			case osdp.Online:
+				off, since = off+e.At.Sub(since), time.Time{}
+			case osdp.Card, osdp.CardText, osdp.Keypad:
+				s.t.Errorf("%v, and nobody showed one", e)
+			}
+		case <-over.C:
+			if !since.IsZero() {
+				off += time.Since(since)
+			}
+			return off
+		}
+	}
+}
+
+// yieldsNothing checks that the panel has said nothing in the clear that it must
+// not, and has asked for no SCBK-D.
+func (s *site) yieldsNothing() {
+	s.t.Helper()
+	for _, f := range s.sniffed() {
+		if clear := f.SCBType < osdp.SCS15; f.toPD && clear && !slices.Contains(inClear, f.Code) {
+			s.t.Errorf("the panel said %v in the clear", f.Frame)
+		}
+		if f.SCBType == osdp.SCS11 && osdp.AsksDefault(f.Frame) {
+			s.t.Error("SCBK-D was tried")
+		}
+	}
+}
+
 // wireOf is f from SOM to check.
 func wireOf(f osdp.Frame) []byte {
 	b, err := f.AppendBinary(nil)

@@ -240,10 +240,8 @@ func (s *step) expected(why string) string {
 		return isUp
 	case s.ours.SCBType == osdp.SCS11, s.ours.SCBType == osdp.SCS13:
 		return isUnproven
-	case nak == osdp.NAKCheck:
+	case nak == osdp.NAKCheck, inside && nak != osdp.NAKNone: // of any other, a second one starts it over
 		return asksAgain
-	case inside && nak != osdp.NAKNone:
-		return startsOver
 	case inside && why != "", inside && r.SCBType == 0, !inside && r.SCBType != 0:
 		return isNoAnswer
 	case nak != osdp.NAKNone, inside && strings.Contains(s.Desc, "unknown cmd"), inside && r.Code == osdp.CodeNAK:
