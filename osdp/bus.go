@@ -522,7 +522,8 @@ func (b *Bus) build(now time.Time, p *pd) {
 	case len(p.queue) > 0:
 		p.req = p.queue[0]
 		f.Code, f.Data = p.req.cmds[p.req.next].code, p.req.cmds[p.req.next].data
-	case len(p.refresh) > 0 && !b.overdue(now, p):
+	case len(p.refresh) > 0 && (p.outCode == CodePOLL || !b.overdue(now, p)):
+		// Where the line is so full that every poll is overdue, they take turns.
 		if f.Code = p.refresh[0]; f.Code == CodeACURXSIZE {
 			f.Data = b.maxReply()
 		}
