@@ -54,10 +54,7 @@ func guess(f osdp.Frame, rng *rand.Rand) osdp.Frame {
 // TestForgerInNumbers puts a million guesses onto the line, as fast as it is. It
 // takes none, and looks at one a second at the most.
 func TestForgerInNumbers(t *testing.T) {
-	frames := 1_000_000
-	if raced {
-		frames = 100_000
-	}
+	const frames = 1_000_000
 	l := newLock(t, keyA)
 	k := newKeyed(t, l, osdp.PDConfig{Addr: 5, Keys: osdp.Keys{Current: &keyA}})
 	k.want(osdp.Online, time.Second)

@@ -226,13 +226,6 @@ func (m *mitm) sniffed() []sniffed {
 	return slices.Clone(m.seen)
 }
 
-// heard is the number of frames in sniffed.
-func (m *mitm) heard() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.seen)
-}
-
 // commands are the codes of all clear commands that m has heard, once each.
 func (m *mitm) commands() (clear []byte) {
 	for _, s := range m.sniffed() {
