@@ -335,9 +335,9 @@ func TestBeggarInNumbers(t *testing.T) {
 	}
 }
 
-// TestWeakKeysGoNowhere (O4): the keys that anybody tries first are refused when
-// a line is set up and whenever one is to be set.
-func TestWeakKeysGoNowhere(t *testing.T) {
+// weakKeys are those that anybody tries first: SCBK-D, and all 768 of equal,
+// rising and falling bytes.
+func weakKeys() []osdp.Key {
 	weak := []osdp.Key{osdp.DefaultKey()}
 	for first := range 256 {
 		for step := -1; step <= 1; step++ {
@@ -348,6 +348,89 @@ func TestWeakKeysGoNowhere(t *testing.T) {
 			weak = append(weak, k)
 		}
 	}
+	return weak
+}
+
+// TestWeakKeyGuesser (O4): somebody in the PD's place proves every weak key in
+// turn, as SCBK and as SCBK-D. The panel has none of them, and takes none.
+func TestWeakKeyGuesser(t *testing.T) {
+	hostile(t, func(w world) {
+		t := w.t
+		weak := weakKeys()
+		l := newLock(t, weak[0])
+		s := newSite(w, &mitm{}, []osdp.PDConfig{{Addr: 5, Keys: osdp.Keys{Current: &keyA}}})
+		tried, honest := 0, false
+		var last, answer []byte
+		s.poses(func(f osdp.Frame) []byte {
+			if wire := wireOf(f); !bytes.Equal(wire, last) {
+				guess := f.SCBType == osdp.SCS11 && !honest
+				if guess {
+					l.key = weak[tried/2%len(weak)]
+				}
+				r := l.answer(f)
+				if guess {
+					r.SCBData = []byte{byte(tried % 2)}
+					tried++
+				}
+				last, answer = wire, wireOf(r)
+			}
+			return answer
+		})
+		if e := s.want(osdp.Untrusted, osdp.Online, osdp.Secured); e.Trouble != osdp.WrongKey {
+			t.Errorf("trouble %v", e.Trouble)
+		}
+		s.never(12*time.Hour, osdp.Secured, osdp.Online, osdp.Card) // three tries a minute
+		s.yieldsNothing()
+		s.mu.Lock()
+		if most := 2 * len(weak); tried < min(most, w.times(most)) {
+			t.Errorf("%d of %d proofs were tried", tried, most)
+		}
+		t.Logf("%d proofs of weak keys", tried)
+		l.key, honest = keyA, true
+		s.mu.Unlock()
+		if _, ok := s.wait(time.Minute, osdp.Online); !ok {
+			t.Error("with the right key it does not come up: the others were no proofs")
+		}
+	})
+}
+
+// TestDefaultKeyBehindThePanelsBack (O4): a PD is in installation mode, and
+// somebody has it prove SCBK-D where the panel asks for the PD's own key.
+func TestDefaultKeyBehindThePanelsBack(t *testing.T) {
+	hostile(t, func(w world) {
+		t := w.t
+		c := secured(5)
+		c.InstallMode = true
+		m, turned := &mitm{}, 0
+		m.does(func(f sniffed) [][]byte {
+			switch g := f.Frame; f.SCBType {
+			case osdp.SCS11:
+				g.SCBData = []byte{0}
+				return [][]byte{wireOf(g)}
+			case osdp.SCS12:
+				turned++
+				g.SCBData = []byte{1}
+				return [][]byte{wireOf(g)}
+			}
+			return [][]byte{f.wire}
+		})
+		s, _ := oneReader(w, m, c)
+		if e := s.want(osdp.Untrusted, osdp.Online, osdp.Secured); e.Trouble != osdp.WrongKey {
+			t.Errorf("trouble %v", e.Trouble)
+		}
+		s.never(24*time.Hour, osdp.Secured, osdp.Online)
+		s.yieldsNothing()
+		s.does(nil)
+		if _, ok := s.wait(2*time.Minute, osdp.Online); !ok || turned == 0 {
+			t.Errorf("by itself it does not come up; %d proofs were turned", turned)
+		}
+	})
+}
+
+// TestWeakKeysGoNowhere (O4): weak keys are refused when a line is set up and
+// whenever one is to be set.
+func TestWeakKeysGoNowhere(t *testing.T) {
+	weak := weakKeys()
 	k := newKeyed(t, newLock(t, keyA), osdp.PDConfig{Addr: 5, Keys: osdp.Keys{Current: &keyA}})
 	k.want(osdp.Online, time.Second)
 	never := func(error) { t.Error("under way") }
@@ -368,6 +451,37 @@ func TestWeakKeysGoNowhere(t *testing.T) {
 	if len(weak) != 769 || !k.stats().Online {
 		t.Errorf("%d keys; online %v", len(weak), k.stats().Online)
 	}
+}
+
+// TestWeakKeyIsNotSent (O4): an operator sets each of them. Who listens sees no
+// KEYSET, and the channel stays.
+func TestWeakKeyIsNotSent(t *testing.T) {
+	hostile(t, func(w world) {
+		t := w.t
+		s, _ := oneReader(w, &mitm{}, secured(5))
+		s.want(osdp.ReaderStatus)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		for _, key := range weakKeys() {
+			for name, err := range map[string]error{
+				"SetKey":  s.line.SetKey(ctx, 5, key),
+				"Install": s.line.Install(ctx, 5, key),
+				"UseKeys": s.line.UseKeys(5, osdp.Keys{Current: &key}),
+			} {
+				if !errors.Is(err, osdp.ErrWeakKey) {
+					t.Fatalf("%s: %v", name, err)
+				}
+			}
+		}
+		s.never(time.Minute, osdp.Untrusted, osdp.Offline)
+		if p := s.line.Stats()[0]; !w.real && p.Handshakes != 1 { // a busy machine may lose the PD
+			t.Errorf("%d handshakes", p.Handshakes)
+		}
+		if slices.ContainsFunc(s.sniffed(), func(f sniffed) bool { return f.Code == osdp.CodeKEYSET }) {
+			t.Error("KEYSET is on the line")
+		}
+		s.yieldsNothing()
+	})
 }
 
 // TestBrokenReader (O5): somebody breaks the reader and hangs another there that
