@@ -355,6 +355,9 @@ func (b *Bus) clear(now time.Time, p *pd, f Frame) (done bool) {
 		b.refusal(p, f.Data)
 		b.audible = true
 		b.miss(now, p) // noise: as good as lost
+	case f.Code == CodeNAK && len(f.Data) > 0 && NAKCode(f.Data[0]) == NAKSecurity && f.Seq == p.seq:
+		b.refusal(p, f.Data)
+		b.restart(now, p) // it has no session, and says so as the standard wants
 	case f.Code == CodeNAK && len(f.Data) > 0 && (NAKCode(f.Data[0]) == NAKSequence || NAKCode(f.Data[0]) != NAKCheck && f.Seq == p.seq):
 		// It has no session; or it was not the PD who said so, and the true answer,
 		// which may be a card, is lost with the session. The PD that has one repeats

@@ -226,13 +226,18 @@ func refusals() (all []refusal) {
 }
 
 // TestRefusedInItsName (O8): one refusal in the clear before the PD's true
-// answer, whatever it says, ends no session, and the card behind it arrives, once.
+// answer ends no session, and the card behind it arrives, once. NAK 6 alone is
+// how a PD says that it has none, and makes a new one at once.
 func TestRefusedInItsName(t *testing.T) {
 	hostile(t, func(w world) {
 		t := w.t
 		s, pd := oneReader(w, &mitm{}, secured(5))
 		s.want(osdp.ReaderStatus)
+		noSession := refusal{osdp.CodeNAK, []byte{byte(osdp.NAKSecurity)}, 0}
 		for n, r := range refusals() {
+			if r.String() == noSession.String() {
+				continue
+			}
 			b, err := wiegand.MakeBits(26, []byte{byte(n), 2, 3, 0x40})
 			if err != nil {
 				t.Fatal(err)
@@ -253,6 +258,19 @@ func TestRefusedInItsName(t *testing.T) {
 		s.never(10*time.Second, osdp.Card, osdp.StaleCard)
 		if p := s.line.Stats()[0]; !w.real && (p.Handshakes != 1 || p.Restarts > 0) { // a busy machine may lose the PD
 			t.Errorf("%d handshakes, %d restarts", p.Handshakes, p.Restarts)
+		}
+		said := false
+		s.does(func(f sniffed) [][]byte {
+			if !said && f.toPD && f.SCBType >= osdp.SCS15 && f.Code == osdp.CodePOLL {
+				said = true
+				s.say(false, noSession.to(f.Frame))
+			}
+			return [][]byte{f.wire}
+		})
+		s.want(osdp.Restarted)
+		pd.Present(0, card)
+		if e := s.want(osdp.Card); !slices.Equal(e.Data, card.Bytes()) {
+			t.Error("in the new session another card came")
 		}
 		s.yieldsNothing()
 	})

@@ -240,6 +240,8 @@ func (s *step) expected(why string) string {
 		return isUp
 	case s.ours.SCBType == osdp.SCS11, s.ours.SCBType == osdp.SCS13:
 		return isUnproven
+	case inside && nak == osdp.NAKSecurity:
+		return startsOver
 	case nak == osdp.NAKCheck, inside && nak != osdp.NAKNone: // of any other, a second one starts it over
 		return asksAgain
 	case inside && why != "", inside && r.SCBType == 0, !inside && r.SCBType != 0:
