@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -62,7 +63,9 @@ func (b *fileBench) exchange() osdp.Frame {
 	}
 	r := b.l.answer(f)
 	b.now = b.now.Add(2*time.Millisecond + time.Duration(r.Len())*b.air)
-	b.bus.Answer(b.now, r)
+	if evs, _ := b.bus.Answer(b.now, r); slices.ContainsFunc(evs, func(e osdp.Event) bool { return e.Kind == osdp.Other }) {
+		b.t.Errorf("%v: events %v", f, evs)
+	}
 	return f
 }
 

@@ -342,7 +342,7 @@ func TestKeyOnItsWay(t *testing.T) {
 		}},
 	} {
 		for _, taken := range []bool{true, false} {
-			for quit := 0; quit < 12; quit++ { // exchanges after the first KEYSET
+			for quit := range 12 { // exchanges after the first KEYSET
 				l := newLock(t, keyA)
 				k := newKeyed(t, l, osdp.PDConfig{Addr: 5, Keys: osdp.Keys{Current: &keyA}})
 				k.want(osdp.Online, time.Second)

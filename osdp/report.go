@@ -44,7 +44,7 @@ func (b *Bus) report(now time.Time, p *pd, reply Reply) {
 	case fragmentReply:
 		b.gather(now, p, r)
 	default:
-		if p.req == nil { // else it goes to who asked
+		if p.req == nil && p.outCode != CodeFILETRANSFER { // else it goes to who asked, or to the file
 			b.emit(now, p, Event{Kind: Other, Reply: r})
 		}
 	}
