@@ -149,7 +149,7 @@ func TestCardDecodeAnswersTheVectors(t *testing.T) {
 	found := 0
 	for i, got := range answersTo(t, bits, ask) {
 		for _, m := range v.Decode[i].Matches {
-			listed := strings.Contains(got, strings.TrimSuffix(reading(m.Format, m.Fields), "}")) // spare_bits may follow
+			listed := strings.Contains(got, reading(m.Format, m.Fields))
 			if listed {
 				found++
 			}

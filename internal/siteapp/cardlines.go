@@ -35,9 +35,14 @@ type fieldsLine struct {
 // ParityIgnored and WrongFacility.
 type candidateAnswer struct {
 	fieldsLine
-	SpareBits     bool `json:"spare_bits,omitempty"` // encode makes another card of these fields
 	ParityIgnored bool `json:"parity_ignored,omitempty"`
 	WrongFacility bool `json:"wrong_facility,omitempty"`
+}
+
+// A decodeAnswer is all ways to read a card.
+type decodeAnswer struct {
+	Candidates []candidateAnswer `json:"candidates"`
+	SpareBits  []string          `json:"spare_bits,omitempty"` // formats of whose fields encode makes another card
 }
 
 // answer lists all readings of a card that are sound, in the order of
@@ -51,11 +56,14 @@ func (c *cardDecodeCmd) answer(uses []wiegand.Use, line []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := []candidateAnswer{}
+	a := decodeAnswer{Candidates: []candidateAnswer{}}
 	for _, m := range wiegand.Matches(uses, b) {
-		list = append(list, candidateAnswer{fieldsLine{m.Format.Name, exact(m.Numbers())}, m.Spare, m.ParityIgnored, m.WrongFacility})
+		a.Candidates = append(a.Candidates, candidateAnswer{fieldsLine{m.Format.Name, exact(m.Numbers())}, m.ParityIgnored, m.WrongFacility})
+		if m.Spare {
+			a.SpareBits = append(a.SpareBits, m.Format.Name)
+		}
 	}
-	return map[string]any{"candidates": list}, nil
+	return a, nil
 }
 
 // parseBits reads a card's bits: {"bits":26,"hex":"1FF9090"}, the bits as a number
