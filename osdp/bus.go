@@ -277,7 +277,7 @@ func (b *Bus) Submit(now time.Time, addr uint8, cmds []Command, done func([]Repl
 		case CodeKEYSET, CodeCHLNG, CodeSCRYPT, CodeFILETRANSFER:
 			return 0, fmt.Errorf("%w: PD %d: command 0x%02x is the Bus's own: see SetKey, Install and SendFile", ErrValue, addr, c.Code())
 		}
-		if err := cmp.Or(check(c), b.free(p, c)); err != nil {
+		if err := cmp.Or(check(meant(c)), b.free(p, meant(c))); err != nil {
 			return 0, fmt.Errorf("PD %d: %w", addr, err)
 		}
 	}

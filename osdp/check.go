@@ -4,12 +4,9 @@ import "fmt"
 
 // check refuses a command that its bytes can hold and that no PD can carry out,
 // or that would take the PD off its line: what the tables of OSDP v2.2 §6 leave
-// open is for the PD to refuse. A RawCommand is held against the command that
-// its bytes are; if they are none, whoever sends it knows better.
+// open is for the PD to refuse. A RawCommand passes: whoever sends what is no
+// command of the standard knows better.
 func check(c Command) error {
-	if raw, ok := c.(RawCommand); ok {
-		c = ParseCommand(raw.Op, raw.Data)
-	}
 	switch c := c.(type) {
 	case OUT:
 		return c.check()
@@ -27,6 +24,14 @@ func check(c Command) error {
 		return c.Part.check("CRAUTH")
 	}
 	return nil
+}
+
+// meant is c by its type, also where it is given as bytes.
+func meant(c Command) Command {
+	if raw, ok := c.(RawCommand); ok {
+		return ParseCommand(raw.Op, raw.Data)
+	}
+	return c
 }
 
 // within refuses a value that is not from least to most.
@@ -116,9 +121,6 @@ func (p Part) check(what string) error {
 // free refuses a COMSET of p to where another PD of the line is, or can be: two
 // that answer at once are both lost.
 func (b *Bus) free(p *pd, c Command) error {
-	if raw, ok := c.(RawCommand); ok {
-		c = ParseCommand(raw.Op, raw.Data)
-	}
 	com, ok := c.(COMSET)
 	if !ok {
 		return nil
